@@ -1,0 +1,5 @@
+import sys
+
+from s4token.cli import main
+
+sys.exit(main())

@@ -1,0 +1,246 @@
+"""The frozen CLIP that reads 3D tokens, images and words: the only file that knows open_clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+
+from s4token import checkpoint
+
+SMALL_NAME = "s4token-small"
+SMALL_CLIP: dict[str, Any] = {
+    "embed_dim": 256,
+    "vision_cfg": {"image_size": 112, "patch_size": 8, "width": 256, "layers": 6, "head_width": 64},
+    "text_cfg": {
+        "context_length": 32,
+        "vocab_size": 16384,
+        "width": 192,
+        "heads": 3,
+        "layers": 4,
+    },
+}
+"""open_clip configuration of the small CLIP-text-aligned model that this project trains."""
+
+TEXT_CACHE_ROWS = 20_000
+Dense = Literal["tokens", "value"]
+
+
+@dataclass(frozen=True)
+class ClipIdentity:
+    """Name a CLIP exactly: open_clip architecture, pretrained tag and hash of the weights."""
+
+    name: str
+    tag: str
+    sha256: str
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def build(config: Mapping[str, Any]) -> nn.Module:
+    """Build a randomly initialised open_clip ``CLIP`` from an open_clip configuration."""
+    from open_clip.model import CLIP
+
+    return CLIP(**config)
+
+
+def small_tokenizer() -> Callable[[list[str]], Tensor]:
+    """Return the tokenizer of the small CLIP: list[str] -> (n, 32) int64."""
+    text = SMALL_CLIP["text_cfg"]
+    return _tokenizer(text["vocab_size"], text["context_length"])
+
+
+def _tokenizer(vocab_size: int, context_length: int) -> Callable[[list[str]], Tensor]:
+    """Return CLIP's byte-pair encoding with only as many merges as ``vocab_size`` allows.
+
+    Merges are ranked by frequency, so a smaller vocabulary is a prefix of the larger one; the two
+    special tokens take the last two ids, as the end token must be the highest.
+    """
+    from open_clip.tokenizer import SimpleTokenizer
+
+    tokenizer = SimpleTokenizer(context_length=context_length)
+    if vocab_size < tokenizer.vocab_size:
+        merges = vocab_size - 2 * 256 - 2
+        tokenizer.bpe_ranks = {m: r for m, r in tokenizer.bpe_ranks.items() if r < merges}
+        tokenizer.sot_token_id, tokenizer.eot_token_id = vocab_size - 2, vocab_size - 1
+        tokenizer.encoder |= {"<start_of_text>": vocab_size - 2, "<end_of_text>": vocab_size - 1}
+        tokenizer.vocab_size = vocab_size
+    return tokenizer
+
+
+def _channels(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 3, 1, 1)
+
+
+def _value_path(block: Any, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+    """Return a block's attention output when every token attends to itself alone."""
+    attn, width = block.attn, x.shape[-1]
+    weight, bias = attn.in_proj_weight[2 * width :], attn.in_proj_bias[2 * width :]
+    return attn.out_proj(F.linear(block.ln_1(x), weight, bias))
+
+
+class FrozenCLIP(nn.Module):
+    """Hold an open_clip model whose weights never change.
+
+    ``encode_tokens`` puts 3D tokens where the patch embeddings of an image would be, behind the
+    class token and in front of ``ln_pre``. ``dense`` says how patch features become text-aligned:
+    ``tokens`` where the model was trained for it, ``value`` for ordinary CLIP (MaskCLIP,
+    arXiv 2112.01071: the last block's value path instead of its attention).
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        clip: nn.Module,
+        tokenizer: Callable[[list[str]], Tensor],
+        *,
+        name: str,
+        tag: str,
+        dense: Dense = "value",
+    ) -> None:
+        super().__init__()
+        visual: Any = getattr(clip, "visual", None)
+        if not all(hasattr(visual, a) for a in ("conv1", "class_embedding", "transformer", "proj")):
+            raise ValueError(
+                f"{name}: its image tower is {type(visual).__name__}; S4Token needs open_clip's "
+                "own VisionTransformer, as in ViT-B-32, ViT-B-16 or ViT-L-14"
+            )
+        self.clip: Any = clip.eval().requires_grad_(False)
+        self.tokenize = tokenizer
+        self.name, self.tag, self.dense = name, tag, dense
+        self.image_size: int = visual.image_size[0]
+        self.grid: int = visual.grid_size[0]
+        self.width: int = visual.class_embedding.shape[0]
+        self.embed_dim: int = visual.proj.shape[1]
+        self.heads: int = visual.transformer.resblocks[0].attn.num_heads
+        self._text_cache: dict[str, Tensor] = {}
+        config = getattr(visual, "preprocess_cfg", None) or {}
+        self.register_buffer("mean", _channels(config.get("mean", (0.481, 0.458, 0.408))), False)
+        self.register_buffer("std", _channels(config.get("std", (0.269, 0.261, 0.276))), False)
+
+    @classmethod
+    def load(cls, name: str = SMALL_NAME, tag: str | Path | None = None) -> FrozenCLIP:
+        """Load a CLIP by open_clip name and pretrained tag, or a file that this project trained.
+
+        name: ``s4token-small`` or an open_clip architecture such as ``ViT-B-16``.
+        tag: a pretrained tag such as ``openai``, or a path to weights.
+        Raises ValueError naming what is unknown, ConnectionError when a hub cannot be reached.
+        """
+        if name == SMALL_NAME:
+            path = Path(tag) if tag else checkpoint.CHECKPOINTS / f"{SMALL_NAME}.safetensors"
+            state, header = checkpoint.load(path, kind="clip")
+            clip = build(header["open_clip"])
+            checkpoint.load_into(clip, state, source=str(path))
+            text = header["open_clip"]["text_cfg"]
+            tokenizer = _tokenizer(text["vocab_size"], text["context_length"])
+            return cls(clip, tokenizer, name=name, tag=path.name, dense="tokens")
+        return cls._load_open_clip(name, str(tag or ""))
+
+    @classmethod
+    def _load_open_clip(cls, name: str, tag: str) -> FrozenCLIP:
+        import open_clip
+
+        if name not in open_clip.list_models():
+            raise ValueError(f"clip: open_clip knows no model '{name}'; e.g. ViT-B-16:openai")
+        known = open_clip.list_pretrained_tags_by_model(name)
+        if tag not in known and not Path(tag).is_file():
+            raise ValueError(
+                f"clip: '{name}' has no pretrained tag '{tag}'; known: {', '.join(known)}, or "
+                "a path to weights"
+            )
+        try:
+            clip, _, _ = open_clip.create_model_and_transforms(name, pretrained=tag)
+        except OSError as error:
+            raise ConnectionError(f"clip: {name}:{tag} could not be fetched: {error}") from error
+        return cls(clip, open_clip.get_tokenizer(name), name=name, tag=tag)
+
+    @cached_property
+    def identity(self) -> ClipIdentity:
+        """Name, tag and hash of the weights."""
+        return ClipIdentity(self.name, self.tag, checkpoint.weights_sha256(self.clip.state_dict()))
+
+    def train(self, mode: bool = True) -> FrozenCLIP:
+        """Stay in evaluation mode: frozen means frozen."""
+        return super().train(False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.clip.visual.proj.device
+
+    def encode_tokens(
+        self, embeddings: Float[Tensor, "B T D"], valid: Bool[Tensor, "B T"] | None = None
+    ) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B T E"]]:
+        """Encode tokens in place of patches; return unit global and per-token features.
+
+        valid: False marks padding, which no token attends to. Gradients flow to ``embeddings``.
+        """
+        visual = self.clip.visual
+        first = visual.class_embedding + visual.positional_embedding[0]
+        first = first.to(embeddings.dtype).expand(len(embeddings), 1, -1)
+        x = visual.ln_pre(torch.cat([first, embeddings], dim=1))
+        x = visual.transformer(x, attn_mask=self._padding_mask(valid, x.dtype))
+        return self._project(x)
+
+    def _padding_mask(self, valid: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+        """Return an additive mask: open_clip casts a boolean one to numbers, silently wrong."""
+        if valid is None or bool(valid.all()):
+            return None
+        batch, tokens = valid.shape
+        mask = torch.zeros(batch, tokens + 1, dtype=dtype, device=valid.device)
+        mask[:, 1:].masked_fill_(~valid, float("-inf"))
+        return mask[:, None, :].expand(-1, tokens + 1, -1).repeat_interleave(self.heads, dim=0)
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        visual = self.clip.visual
+        pooled, _ = visual._pool(x)
+        tokens = visual.ln_post(x)[:, 1:]
+        return F.normalize(pooled @ visual.proj, dim=-1), F.normalize(tokens @ visual.proj, dim=-1)
+
+    def patch_embeddings(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B P D"]:
+        """Return an image's own patch embeddings with positions, for ``encode_tokens``."""
+        visual = self.clip.visual
+        x = visual.conv1(images).flatten(2).transpose(1, 2)
+        return x + visual.positional_embedding[1:].to(x.dtype)
+
+    def encode_image(
+        self, images: UInt8[Tensor, "B H W 3"]
+    ) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B P E"]]:
+        """Encode square uint8 pictures of the model's size; return unit global and patch features.
+
+        Gradients flow when the model's parameters require them (``clip_pretrain``).
+        """
+        visual = self.clip.visual
+        x = visual._embeds(self.normalise(images))
+        if self.dense == "tokens":
+            return self._project(visual.transformer(x))
+        blocks = visual.transformer.resblocks
+        for block in blocks[:-1]:
+            x = block(x)
+        pooled, _ = self._project(blocks[-1](x))
+        return pooled, self._project(_value_path(blocks[-1], x))[1]
+
+    def normalise(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
+        """Turn uint8 pictures into the tower's input."""
+        return (images.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "C E"]:
+        """Encode texts; return unit rows, remembered per text."""
+        if len(self._text_cache) > TEXT_CACHE_ROWS:
+            self._text_cache.clear()
+        new = [t for t in dict.fromkeys(texts) if t not in self._text_cache]
+        for start in range(0, len(new), 64):
+            chunk = new[start : start + 64]
+            vectors = self.clip.encode_text(self.tokenize(chunk).to(self.device)).float()
+            self._text_cache |= dict(zip(chunk, F.normalize(vectors, dim=-1).cpu(), strict=True))
+        return torch.stack([self._text_cache[t] for t in texts])

@@ -1,0 +1,323 @@
+"""The command line: one verb per step of the data flow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+TOKENIZERS = ("superpoint", "knn", "radius")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, without the usage in front of it."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return 0, or 2 after one clear line on stderr for bad usage or input."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    try:
+        options.run(options)
+    except (ValueError, OSError, ImportError, FloatingPointError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        print(f"s4token: {text}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("s4token: interrupted; nothing half-written was left behind", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="s4token", description="Type words, get a segmented point cloud.")
+    verbs = parser.add_subparsers(required=True, metavar="VERB", parser_class=_Parser)
+
+    def verb(name: str, run: Any, summary: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=summary, description=summary)
+        sub.set_defaults(run=run)
+        return sub
+
+    def model_options(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--checkpoint", type=Path, help="trained tokenizers (default: shipped)")
+        sub.add_argument("--device", default="cpu", help="cpu or cuda")
+
+    sub = verb("segment", _segment, "label a scan by words")
+    sub.add_argument("scan", type=Path)
+    sub.add_argument("--prompts", nargs="+", required=True, metavar="WORDS")
+    sub.add_argument("--negatives", nargs="*", default=(), metavar="WORDS")
+    sub.add_argument("--out", type=Path, required=True, help="PLY; a JSON is put beside it")
+    sub.add_argument("--tokenizer", choices=TOKENIZERS, default="superpoint")
+    sub.add_argument("--engine", choices=("s4token", "multiview"), default="s4token")
+    sub.add_argument("--threshold", type=float, help="least confidence; 0 labels every point")
+    sub.add_argument("--count", type=int, help="number of tokens")
+    _up_option(sub)
+    model_options(sub)
+
+    sub = verb("partition", _partition, "cut a scan into superpoints")
+    sub.add_argument("scan", type=Path)
+    sub.add_argument("--count", type=int, default=512)
+    sub.add_argument("--out", type=Path, required=True)
+
+    sub = verb("evaluate", _evaluate, "score tokenizers on labelled scans")
+    sub.add_argument("data", nargs="+", help="labelled .npz or .ply")
+    sub.add_argument(
+        "--tokenizers", nargs="+", choices=(*TOKENIZERS, "multiview"), default=TOKENIZERS
+    )
+    sub.add_argument("--scales", nargs="+", type=float, default=(1.0,))
+    sub.add_argument("--densities", nargs="+", type=float, default=(1.0,))
+    sub.add_argument("--json", type=Path, help="write the rows here")
+    model_options(sub)
+
+    sub = verb("render", _render, "draw a scan, or its labels, to a PNG")
+    sub.add_argument("scan", type=Path)
+    sub.add_argument("--out", type=Path, required=True, help="PNG")
+    sub.add_argument("--views", type=int, default=4)
+    sub.add_argument("--size", type=int, default=480, help="pixels per view")
+    sub.add_argument("--labels", action="store_true", help="colour by label instead")
+    _up_option(sub)
+
+    sub = verb("convert", _convert, "rewrite a scan in another format")
+    sub.add_argument("scan", type=Path)
+    sub.add_argument("out", type=Path)
+    sub.add_argument("--drop-invalid", action="store_true", help="leave out NaN and infinite rows")
+    sub.add_argument("--scale", type=float, default=1.0, help="multiply every coordinate")
+
+    sub = verb("info", _info, "say what a checkpoint holds")
+    sub.add_argument("path", type=Path, nargs="?")
+    _training_verbs(verb)
+    return parser
+
+
+def _up_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--up", choices=("x", "y", "z", "-x", "-y", "-z"), help="axis against gravity")
+
+
+def _training_verbs(verb: Any) -> None:
+    sub = verb("bank", _bank, "make training scenes")
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--pack", type=Path, help="objects.npz of named objects to mix in")
+    sub.add_argument("--scans", type=Path, nargs="*", default=(), help="labelled training scans")
+    sub.add_argument("--scenes", type=int, default=600)
+    sub.add_argument("--part", default="1/1", help="k/n: build the k-th of n parts")
+
+    sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
+    sub.add_argument("--bank", type=Path, required=True)
+    sub.add_argument("--pack", type=Path, required=True)
+    sub.add_argument("--text", type=Path, required=True, help="trained text tower")
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--batch", type=int)
+    sub.add_argument("--threads", type=int)
+
+    sub = verb("pretrain", _pretrain, "train the tokenizers against a frozen CLIP, without labels")
+    sub.add_argument("--bank", type=Path, required=True)
+    sub.add_argument("--clip", default="s4token-small", help="open_clip NAME:TAG")
+    sub.add_argument("--tokenizers", nargs="+", choices=TOKENIZERS, default=TOKENIZERS)
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/pretrain"), help="resumable state")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--threads", type=int)
+
+
+def _bar(label: str) -> Any:
+    from tqdm import tqdm
+
+    return lambda items: tqdm(items, desc=label, file=sys.stderr, mininterval=1)
+
+
+def _read(path: Path, up: str | None) -> Any:
+    from dataclasses import replace
+
+    import numpy as np
+
+    from s4token.io import read
+
+    cloud = read(path)
+    if not up:
+        return cloud
+    axis = np.zeros(3)
+    axis["xyz".index(up[-1])] = -1.0 if up.startswith("-") else 1.0
+    return replace(cloud, up=axis)
+
+
+def _segment(options: argparse.Namespace) -> None:
+    from s4token.io import write
+    from s4token.model import load
+    from s4token.multiview import encode_views
+    from s4token.segment import THRESHOLD, check_prompts, segment
+
+    _writable(options.out, ".ply")
+    check_prompts(options.prompts)
+    cloud = _read(options.scan, options.up)
+    model = load(options.checkpoint, options.device)
+    say = lambda fraction, stage: print(f"{100 * fraction:3.0f} % {stage}", file=sys.stderr)  # noqa: E731
+    if options.engine == "multiview":
+        if options.tokenizer not in model.tokenizations:
+            raise ValueError(f"tokenizer: {model.source} has no '{options.tokenizer}'")
+        grouping = model.tokenizations[options.tokenizer].grouping
+        encoding = encode_views(
+            model.clip, cloud, grouping=grouping, tokenizer=options.tokenizer, progress=say
+        )
+    else:
+        encoding = model.encode(
+            cloud, tokenizer=options.tokenizer, count=options.count, progress=say
+        )
+    for note in encoding.notes:
+        print(f"note: {note}", file=sys.stderr)
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    result = segment(
+        model, encoding, options.prompts, negatives=options.negatives, threshold=threshold
+    )
+    write(options.out, cloud, result)
+    _print_counts(result)
+
+
+def _print_counts(result: Any) -> None:
+    import numpy as np
+
+    counts = np.bincount(result.labels, minlength=len(result.classes) + 1)
+    for name, count in zip(("unlabelled", *result.classes), counts, strict=True):
+        print(f"{count:10,} {100 * count / len(result.labels):5.1f} %  {name}")
+
+
+def _writable(path: Path, *suffixes: str) -> None:
+    """Refuse an output that cannot be written before hours are spent on it."""
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ValueError(f"--out: expected a file ending in {' or '.join(suffixes)}, got {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"--out: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--out: {path.parent} is not writable")
+
+
+def _partition(options: argparse.Namespace) -> None:
+    from s4token.io import read, write
+    from s4token.superpoints import Superpoints
+
+    _writable(options.out, ".ply")
+    grouping = Superpoints(options.count)
+    cloud = read(options.scan)
+    groups = grouping(cloud)
+    write(options.out, cloud, superpoints=groups.labels)
+    print(f"{len(cloud):,} points in {len(groups):,} superpoints: {options.out}")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from s4token.benchmark import evaluate, rows_json
+    from s4token.io import read_scan
+    from s4token.model import load
+
+    for name in options.data:
+        if ":" in name and not Path(name).exists():
+            kind = name.split(":", 1)[0]
+            raise ValueError(f"data: no reader for '{kind}:' yet; give a labelled .npz or .ply")
+    scans = [read_scan(Path(name)) for name in options.data]
+    if options.json:
+        _writable(options.json, ".json")
+    model = load(options.checkpoint, options.device)
+    print(f"{'data':<16}{'tokenizer':<12}{'scale':>8}{'density':>8}{'mIoU':>7}{'mAcc':>7}{'OA':>7}")
+    rows = evaluate(
+        model,
+        scans,
+        tokenizers=options.tokenizers,
+        scales=options.scales,
+        densities=options.densities,
+        report=lambda r: print(
+            f"{r.data:<16}{r.tokenizer:<12}{r.scale:>8g}{r.density:>8g}"
+            f"{r.mIoU:>7.1f}{r.mAcc:>7.1f}{r.OA:>7.1f}",
+            flush=True,
+        ),
+    )
+    if options.json:
+        text = json.dumps({"rows": rows_json(rows), "model": model.description}, indent=1)
+        temporary = options.json.with_name(f".{options.json.name}.{os.getpid()}")
+        temporary.write_text(text + "\n")
+        os.replace(temporary, options.json)
+
+
+def _render(options: argparse.Namespace) -> None:
+    from s4token.picture import contact_sheet
+
+    _writable(options.out, ".png")
+    contact_sheet(
+        _read(options.scan, options.up) if not options.labels else options.scan,
+        options.out,
+        views=options.views,
+        size=options.size,
+    )
+    print(options.out)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    from s4token.io import read, write
+
+    _writable(options.out)
+    cloud = read(options.scan, drop_invalid=options.drop_invalid)
+    write(options.out, cloud.scaled(options.scale) if options.scale != 1 else cloud)
+    print(f"{len(cloud):,} points: {options.out}")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from s4token.checkpoint import read_header
+    from s4token.model import DEFAULT_CHECKPOINT
+
+    print(json.dumps(read_header(options.path or DEFAULT_CHECKPOINT), indent=1))
+
+
+def _bank(options: argparse.Namespace) -> None:
+    from s4token.bank import Bank
+
+    part, parts = (int(x) for x in options.part.split("/"))
+    bank = Bank(options.out, options.pack, tuple(options.scans))
+    bank.build(range(part - 1, options.scenes, parts), _bar(f"scenes {options.part}"))
+
+
+def _threads(options: argparse.Namespace) -> None:
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+
+def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+
+
+def _pretrain_clip(options: argparse.Namespace) -> None:
+    from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip
+
+    _threads(options)
+    config = ClipPretrainConfig(
+        str(options.bank),
+        str(options.pack),
+        str(options.text),
+        **_overrides(options, "steps", "batch"),
+    )
+    metrics = pretrain_clip(config, options.out, folder=options.work, progress=_bar("image tower"))
+    print(json.dumps(metrics))
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from s4token.pretrain import PretrainConfig, pretrain_all
+
+    _threads(options)
+    config = PretrainConfig(**_overrides(options, "steps"))
+    metrics = pretrain_all(
+        options.clip,
+        config,
+        options.bank,
+        options.tokenizers,
+        options.out,
+        folder=options.work,
+        bar=_bar,
+    )
+    print(json.dumps(metrics))

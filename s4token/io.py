@@ -1,0 +1,375 @@
+"""Scans in files: read any of the common formats, write a segmented cloud, never half of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from s4token.las import read_las, write_las
+from s4token.meshes import read_mesh
+from s4token.pcd import read_pcd, write_pcd
+from s4token.ply import ply_classes, read_ply, write_ply
+from s4token.tables import (
+    NORMAL,
+    RGB,
+    XYZ,
+    Columns,
+    npz_classes,
+    read_npy,
+    read_npz,
+    read_text,
+    write_npz,
+    write_text,
+)
+from s4token.types import UNLABELLED, PointCloud, Scan, Segmentation
+
+READERS: Mapping[str, Callable[[Path], Columns]] = {
+    "ply": read_ply,
+    "pcd": read_pcd,
+    **dict.fromkeys(("las", "laz"), read_las),
+    **dict.fromkeys(("xyz", "txt", "csv", "pts"), read_text),
+    "npy": read_npy,
+    "npz": read_npz,
+    **dict.fromkeys(("obj", "glb", "gltf", "stl"), read_mesh),
+}
+"""How the files of each suffix are read."""
+
+WRITERS: Mapping[str, Callable[[Path, Columns, Mapping[str, Any]], None]] = {
+    "ply": write_ply,
+    "pcd": write_pcd,
+    **dict.fromkeys(("las", "laz"), write_las),
+    **dict.fromkeys(("xyz", "txt", "csv"), write_text),
+    "npz": write_npz,
+}
+"""How the files of each suffix are written."""
+
+_RGB_NAMES = (RGB, ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
+_NORMAL_NAMES = (NORMAL, ("normal_x", "normal_y", "normal_z"))
+_MOST_CLASSES = 65_535  # a larger label is no class number but an id of something else
+_CLASSES_INSIDE = {"ply": ply_classes, "npz": npz_classes}
+_log = logging.getLogger("s4token.io")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into one line that names it."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:  # parsers of foreign bytes raise anything
+        text = " ".join(str(error).split())[:400]
+        if type(error) is not ValueError:
+            kind = path.suffix.lstrip(".").upper()
+            text = f"cannot be read as {kind} ({type(error).__name__}: {text})"
+        raise ValueError(f"{path.name}: {text}") from error
+
+
+def _suffix(path: Path, known: Mapping[str, Any]) -> str:
+    suffix = path.suffix.lstrip(".").lower()
+    if suffix not in known:
+        raise ValueError(f"{path.name}: unknown suffix '.{suffix}'; known are {', '.join(known)}")
+    return suffix
+
+
+def _take(columns: Columns, choices: tuple[tuple[str, ...], ...]) -> np.ndarray | None:
+    """Move three columns, the first choice that is there, out of ``columns`` into (N, 3)."""
+    spelled = {name.lower(): name for name in columns}
+    for names in choices:
+        if all(name in spelled for name in names):
+            stacked = np.stack([columns.pop(spelled[name]) for name in names], axis=1)
+            return stacked.astype(stacked.dtype.newbyteorder("="), copy=False)
+    return None
+
+
+def _unit_colors(rgb: np.ndarray) -> Float[np.ndarray, "N 3"]:
+    """Scale colours of 8 or 16 bits, or in 0 .. 1 already, to 0 .. 1: by type and range."""
+    peak = float(rgb.max())
+    if rgb.dtype.kind == "f" and peak <= 1 + 1e-6:
+        most = max(peak, 1.0)
+    else:
+        most = 255 if peak <= 255 else 65_535
+    return rgb.astype(np.float32) / np.float32(most)
+
+
+def _place(points: np.ndarray) -> tuple[np.ndarray, Float[np.ndarray, "3"]]:
+    """Return the points and the offset taken off them.
+
+    float32 stays as it is. Larger types stay float64, unless the points lie so far from the
+    origin that float32 would move them by more than 1e-5 of their extent: then a round number
+    near the minimum is subtracted and the rest fits float32.
+    """
+    if points.dtype in (np.float16, np.float32):
+        return points.astype(np.float32, copy=False), np.zeros(3)
+    points = points.astype(np.float64, copy=False)
+    with np.errstate(over="ignore"):
+        low, extent = points.min(axis=0), float(np.ptp(points, axis=0).max())
+    far = np.finfo(np.float32).eps * float(np.abs(points).max()) > 1e-5 * extent
+    if not far or not (extent == 0 or 1e-30 < extent < 1e30):
+        return points, np.zeros(3)
+    step = 10.0 ** np.floor(np.log10(extent)) if extent > 0 else 0.0
+    offset = np.floor(low / step) * step if step else low
+    return (points - offset).astype(np.float32), offset
+
+
+def _valid(columns: Columns, drop_invalid: bool) -> Columns:
+    """Refuse rows whose coordinates or colours are not finite, or leave them out."""
+    spelled = {name.lower(): name for name in columns}
+    needed = [columns[spelled[n]] for n in (*XYZ, *RGB) if n in spelled]
+    valid = np.ones(len(needed[0]), dtype=bool)
+    for values in needed:
+        valid &= np.isfinite(values)
+    bad = len(valid) - int(valid.sum())
+    if bad == 0:
+        return columns
+    rows = f"{bad:,} of {len(valid):,} rows hold NaN or infinity"
+    if not drop_invalid:
+        raise ValueError(f"{rows}; `python -m s4token convert IN OUT --drop-invalid` removes them")
+    if bad == len(valid):
+        raise ValueError(f"{rows}; nothing is left without them")
+    _log.warning("%s were left out", rows)
+    return {name: values[valid] for name, values in columns.items()}
+
+
+def _cloud(columns: Columns, *, drop_invalid: bool, sampled: bool) -> PointCloud:
+    """Make a cloud of named columns; those without a meaning here become attributes."""
+    names = {name.lower() for name in columns}
+    if not names.issuperset(XYZ):
+        raise ValueError(f"has no columns x, y, z; it holds {', '.join(columns) or 'nothing'}")
+    if len(next(iter(columns.values()))) == 0:
+        raise ValueError("holds no points")
+    columns = dict(_valid(columns, drop_invalid))
+    xyz, rgb = _take(columns, (XYZ,)), _take(columns, _RGB_NAMES)
+    normals = _take(columns, _NORMAL_NAMES)
+    if normals is not None and not np.isfinite(normals).all():
+        _log.warning("normals with NaN or infinity were left out")
+        normals = None
+    points, offset = _place(np.asarray(xyz))
+    if sampled:  # a mesh has the precision of float32, the samples were computed in float64
+        points = points.astype(np.float32)
+    native = {k: v.astype(v.dtype.newbyteorder("="), copy=False) for k, v in columns.items()}
+    colors = None if rgb is None else _unit_colors(rgb)
+    return PointCloud(points, colors, normals, offset, attributes=native)
+
+
+def read(path: str | os.PathLike[str], *, drop_invalid: bool = False) -> PointCloud:
+    """Read a scan from a file of any suffix in ``READERS``.
+
+    Coordinates come as the file has them: float32 bit by bit, float64 as float64, or relative
+    to ``offset`` in float32 when they lie far from the origin. Meshes (OBJ, glTF, STL) are
+    sampled, which the logger ``s4token.io`` reports; a PLY gives its vertices, with or without
+    faces. ``drop_invalid`` leaves out rows with NaN or infinity instead of refusing them.
+
+    Raises FileNotFoundError, or ValueError that begins with the file's name.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file")
+    if not path.is_file():
+        raise ValueError(f"{path.name}: is a folder or a device; give a file")
+    suffix = _suffix(path, READERS)
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path.name}: the file is empty")
+    with _explained(path):
+        reader = READERS[suffix]
+        return _cloud(reader(path), drop_invalid=drop_invalid, sampled=reader is read_mesh)
+
+
+def _integers(name: str, values: np.ndarray) -> Int[np.ndarray, "N"]:
+    """Return class numbers or ids as int32; NaN and negative values mean none, 0."""
+    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0)
+    if (numbers != np.floor(numbers)).any() or numbers.max() >= 2**31:
+        raise ValueError(f"{name}: expected whole numbers below 2^31 in every row")
+    return np.maximum(numbers, 0).astype(np.int32)
+
+
+def _class_names(path: Path) -> Mapping[int, str]:
+    """Find the names of labels: in X.json beside X, or else in the file itself."""
+    beside, inside = path.with_suffix(".json"), _CLASSES_INSIDE.get(path.suffix.lstrip(".").lower())
+    if inside is npz_classes and (names := npz_classes(path)):
+        return names  # the labels of an NPZ are indices into its own names
+    if beside.is_file():
+        with _explained(beside):
+            found = json.loads(beside.read_text(encoding="utf-8"))
+            if isinstance(found, dict) and isinstance(found.get("labels"), dict):
+                return {int(label): str(name) for label, name in found["labels"].items()}
+    return inside(path) if inside else {}
+
+
+def read_scan(path: str | os.PathLike[str]) -> Scan:
+    """Read a scan with its labels, if it has any, as 0 = unlabelled and i = ``classes[i - 1]``.
+
+    Labels are a column ``label`` (or ``scalar_label``). Class names come from an NPZ's ``names``
+    (whose labels count from 0), from ``{"labels": {"1": "chair"}}`` in the JSON file of the same
+    name, or from such a comment in a PLY; a class without a name is called "class 1". Instances
+    are a column ``instance``, 0 = none. Raises as ``read`` does.
+    """
+    path = Path(path)
+    cloud = read(path)
+    found: dict[str, np.ndarray | None] = {}
+    with _explained(path):
+        for name in ("label", "instance"):
+            column = cloud.attributes.get(name, cloud.attributes.get(f"scalar_{name}"))
+            found[name] = None if column is None else _integers(name, column)
+    labels = found["label"]
+    if labels is None:
+        return Scan(path.stem, cloud, instances=found["instance"])
+    names = _class_names(path)
+    most = max([int(labels.max()), *names])
+    if most > _MOST_CLASSES:
+        raise ValueError(f"{path.name}: label: expected class numbers, got values up to {most:,}")
+    classes = tuple(names.get(i, f"class {i}") for i in range(1, most + 1))
+    return Scan(path.stem, cloud, labels, classes, found["instance"])
+
+
+def _storable(values: np.ndarray) -> np.ndarray | None:
+    """Return a column in a type that every format has, or None if it holds no numbers."""
+    kind, size = values.dtype.kind, values.dtype.itemsize
+    if kind not in "biuf":
+        return None
+    if kind == "b":
+        return values.astype(np.uint8)
+    if kind == "f":
+        return values.astype(np.float32 if size <= 4 else np.float64)
+    if size < 8:
+        return values
+    small = np.iinfo(np.int32)
+    fits = small.min <= values.min() and values.max() <= small.max
+    return values.astype(np.int32 if fits else np.float64)
+
+
+def _results(
+    cloud: PointCloud, segmentation: Segmentation | None, superpoints: np.ndarray | None
+) -> Columns:
+    """Return the columns that were computed, one value per point each."""
+    columns: Columns = {}
+    if segmentation is not None:
+        columns["label"] = segmentation.labels.astype(np.int32)
+        columns["superpoint"] = segmentation.superpoints.astype(np.int32)
+        columns["confidence"] = segmentation.confidence.astype(np.float32)
+    if superpoints is not None:
+        columns["superpoint"] = np.asarray(superpoints).astype(np.int32)
+    for name, values in columns.items():
+        if values.shape != (len(cloud),):
+            raise ValueError(
+                f"{name}: expected {len(cloud):,} values, one per point, got {values.shape}"
+            )
+    return columns
+
+
+def _columns(cloud: PointCloud, results: Columns) -> Columns:
+    """Name everything known about the points: coordinates first, the source's columns last."""
+    points = cloud.points
+    if cloud.offset.any():
+        points = points.astype(np.float64) + cloud.offset
+    columns: Columns = {name: points[:, i] for i, name in enumerate(XYZ)}
+    if cloud.normals is not None:
+        columns |= {name: cloud.normals[:, i] for i, name in enumerate(NORMAL)}
+    if cloud.colors is not None:
+        rgb = np.round(cloud.colors * 255).astype(np.uint8)
+        columns |= {name: rgb[:, i] for i, name in enumerate(RGB)}
+    columns |= results
+    taken = {name.removeprefix("scalar_") for name in columns}
+    for name, values in cloud.attributes.items():
+        stored = _storable(values.reshape(len(cloud), -1))
+        if stored is None:
+            _log.warning("attribute %r holds no numbers and was left out", name)
+            continue
+        for k in range(stored.shape[1]):
+            key = name if stored.shape[1] == 1 else f"{name}_{k}"
+            key = re.sub(r"[^\x21-\x7e]+|[,;\"#]+", "_", key) or "_"
+            if key.removeprefix("scalar_") not in taken:
+                columns[key] = stored[:, k]
+                taken.add(key.removeprefix("scalar_"))
+    return columns
+
+
+def _about(segmentation: Segmentation) -> dict[str, Any]:
+    """Say what a segmentation means, ready for JSON."""
+    labels = {str(i): name for i, name in enumerate(segmentation.classes, start=1)}
+    provenance = json.dumps(
+        dict(segmentation.provenance),
+        default=lambda v: v.tolist() if isinstance(v, np.ndarray | np.generic) else str(v),
+    )
+    return {"labels": labels, "provenance": json.loads(provenance)}
+
+
+def _legend(segmentation: Segmentation) -> str:
+    """Return the text of the JSON file beside a segmented cloud."""
+    counts = np.bincount(segmentation.labels, minlength=len(segmentation.classes) + 1)
+    about = _about(segmentation)
+    named = {name: int(counts[int(label)]) for label, name in about["labels"].items()}
+    named["unlabelled"] = int(counts[UNLABELLED])
+    points = len(segmentation.labels)
+    legend = {"labels": about["labels"], "counts": named, "points": points}
+    legend["provenance"] = about["provenance"]
+    return json.dumps(legend, ensure_ascii=False, indent=1) + "\n"
+
+
+@contextmanager
+def _replacing(*targets: Path) -> Iterator[list[Path]]:
+    """Yield files to write that take the places of ``targets`` only if everything succeeds."""
+    token = uuid.uuid4().hex[:12]
+    drafts = [t.with_name(f".{token}-{i}.tmp{t.suffix}") for i, t in enumerate(targets)]
+    try:
+        yield drafts
+        for draft, target in zip(drafts, targets, strict=True):
+            os.replace(draft, target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(
+            f"{targets[0]}: cannot be written ({reason}); what was there before is unchanged"
+        ) from error
+    finally:
+        for draft in drafts:
+            draft.unlink(missing_ok=True)
+
+
+def write(
+    path: str | os.PathLike[str],
+    cloud: PointCloud,
+    segmentation: Segmentation | None = None,
+    *,
+    superpoints: Int[np.ndarray, "N"] | None = None,
+    preset: Literal["plain", "cloudcompare"] = "plain",
+) -> None:
+    """Write a cloud, in its own order, as the suffix says (any in ``WRITERS``).
+
+    A segmentation adds ``label`` (0 = unlabelled), ``superpoint`` and ``confidence``, and a JSON
+    file of the same name with class names, counts and provenance; ``superpoints`` adds only
+    those. The preset "cloudcompare" (PLY) names them scalar_... and makes them float, so that
+    CloudCompare loads them by itself. The offset is added back, in float64.
+
+    Old files are replaced at once or not at all. Raises ValueError naming the file.
+    """
+    path = Path(path)
+    suffix = _suffix(path, WRITERS)
+    if preset not in ("plain", "cloudcompare"):
+        raise ValueError(f"preset: expected 'plain' or 'cloudcompare', got {preset!r}")
+    if preset == "cloudcompare" and suffix != "ply":
+        raise ValueError(f"{path.name}: the preset 'cloudcompare' is for .ply files")
+    results = _results(cloud, segmentation, superpoints)
+    if preset == "cloudcompare":
+        results = {f"scalar_{k}": v.astype(np.float32) for k, v in results.items()}
+    columns = _columns(cloud, results)
+    path = path.resolve()  # through a link, so that the link stays
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: the folder {path.parent} does not exist; make it first")
+    targets = [path] if segmentation is None else [path, path.with_suffix(".json")]
+    for target in targets:
+        if target.is_dir():
+            raise ValueError(f"{target}: is a folder; give a file name")
+    with _replacing(*targets) as drafts:
+        WRITERS[suffix](drafts[0], columns, _about(segmentation) if segmentation else {})
+        if segmentation is not None:
+            drafts[1].write_bytes(_legend(segmentation).encode("utf-8", "replace"))

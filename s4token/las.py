@@ -1,0 +1,89 @@
+"""LAS and LAZ as named columns, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil, log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s4token.tables import RGB, Columns
+
+_KEPT = ("intensity", "return_number", "classification")
+
+
+def read_las(path: Path) -> Columns:
+    """Read LAS or LAZ: coordinates as float64, colours and all other fields in use as stored.
+
+    ValueError says what is wrong with the file.
+    """
+    import laspy
+
+    with laspy.open(path) as reader:
+        header = reader.header
+        needed = header.offset_to_point_data + header.point_count * header.point_format.size
+        size = path.stat().st_size
+        if not header.are_points_compressed and needed > size:
+            raise ValueError(
+                f"the header promises {header.point_count:,} points, {needed:,} bytes, but the "
+                f"file has {size:,}: truncated file"
+            )
+        las = reader.read()
+    if len(las.points) != header.point_count:
+        raise ValueError(
+            f"the header promises {header.point_count:,} points, {len(las.points):,} follow"
+        )
+    columns = {axis: np.asarray(las[axis], dtype=np.float64) for axis in "xyz"}
+    extra = set(las.point_format.extra_dimension_names)
+    for name in las.point_format.dimension_names:
+        values = np.asarray(las[name])
+        # The format has two dozen fields; those that nobody filled in are left out.
+        if name not in ("X", "Y", "Z", *RGB) and (name in (*_KEPT, *extra) or values.any()):
+            columns[name] = values
+    colors = {c: np.asarray(las[c]) for c in RGB if c in las.point_format.dimension_names}
+    return columns | (colors if any(v.any() for v in colors.values()) else {})
+
+
+def _fits(values: np.ndarray, dimension: Any) -> bool:
+    whole = values.dtype.kind in "iu" or dimension.dtype == np.float64
+    return whole and bool(dimension.min <= values.min() and values.max() <= dimension.max)
+
+
+def _scale(points: np.ndarray) -> np.ndarray:
+    """Return per axis the power of ten that spreads the extent over most of 31 bits."""
+    extent = np.ptp(points, axis=0)
+    return np.array([10.0 ** ceil(log10(e / 2e9)) if e > 0 else 1.0 for e in extent])
+
+
+def write_las(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
+    """Write columns as LAS 1.4 (LAZ by suffix), coordinates to 5e-9 of the extent.
+
+    A column that is none of the format's own becomes an extra dimension; ``about`` is left out.
+    """
+    import laspy
+
+    points = np.stack([columns[axis] for axis in "xyz"], axis=1).astype(np.float64)
+    header = laspy.LasHeader(point_format=7 if "red" in columns else 6, version="1.4")
+    own = {d.name: d for d in header.point_format.dimensions}
+    header.scales, header.offsets = _scale(points), points.min(axis=0)
+    targets = {}
+    for name, values in columns.items():
+        if name in (*"xyz", *RGB):
+            continue
+        if name in own and _fits(values, own[name]):
+            targets[name] = name
+            continue
+        short = name[:32] if name not in own else f"source_{name}"[:32]
+        if short not in targets.values():
+            targets[name] = short
+            header.add_extra_dims([laspy.ExtraBytesParams(short, values.dtype)])
+    las = laspy.LasData(header)
+    las.x, las.y, las.z = points.T
+    for color in RGB if "red" in columns else ():
+        las[color] = columns[color].astype(np.uint16) * 257  # the format's colours have 16 bits
+    for name, target in targets.items():
+        las[target] = columns[name]
+    with path.open("wb") as stream:
+        las.write(stream, do_compress=path.suffix.lower() == ".laz")

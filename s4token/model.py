@@ -1,0 +1,213 @@
+"""S4Token: a grouping, a learned tokenizer and a frozen CLIP, from cloud to text-aligned tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from s4token import checkpoint
+from s4token.backbone import SMALL_NAME, FrozenCLIP
+from s4token.grouping import KNN, Radius
+from s4token.superpoints import Superpoints
+from s4token.tokenizer import Normalise, Tokenizer, collate, describe
+from s4token.types import Encoding, PointCloud
+
+TokenizerName = Literal["superpoint", "knn", "radius"]
+Progress = Callable[[float, str], object]
+DEFAULT_CHECKPOINT = checkpoint.CHECKPOINTS / "s4token.safetensors"
+
+
+@dataclass(frozen=True)
+class Tokenization:
+    """Say how a cloud becomes tokens: the grouping, and what its coordinates are divided by."""
+
+    grouping: Superpoints | KNN | Radius
+    normalise: Normalise
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"grouping": asdict(self.grouping), "normalise": self.normalise}
+
+
+TOKENIZATIONS: dict[str, Tokenization] = {
+    "superpoint": Tokenization(Superpoints(512), "token"),
+    "knn": Tokenization(KNN(512, 32), "none"),
+    "radius": Tokenization(Radius(512, 0.2, 32), "none"),
+}
+
+
+def _tokenization(name: str, config: Mapping[str, Any]) -> Tokenization:
+    grouping = type(TOKENIZATIONS[name].grouping)(**config["grouping"])
+    return Tokenization(grouping, config["normalise"])
+
+
+class S4Token(nn.Module):
+    """Encode clouds with one frozen CLIP and one trained tokenizer per grouping."""
+
+    def __init__(
+        self,
+        clip: FrozenCLIP,
+        tokenizations: Mapping[str, Tokenization] | None = None,
+        *,
+        source: str = "untrained",
+        recipe: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.clip = clip
+        self.tokenizations = dict(TOKENIZATIONS if tokenizations is None else tokenizations)
+        self.learned = nn.ModuleDict({name: Tokenizer(clip.width) for name in self.tokenizations})
+        self.source, self.recipe = source, dict(recipe or {})
+
+    @property
+    def tokenizers(self) -> tuple[str, ...]:
+        """Names that ``encode`` takes."""
+        return tuple(self.tokenizations)
+
+    @property
+    def trained(self) -> bool:
+        """Whether the tokenizers come from a checkpoint."""
+        return self.source != "untrained"
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Say what runs: checkpoint, CLIP, tokenizers and sizes, JSON-ready."""
+        return {
+            "checkpoint": self.source,
+            "trained": self.trained,
+            "clip": self.clip.name,
+            "clip_tag": self.clip.tag,
+            "clip_is_small": self.clip.name == SMALL_NAME,
+            "sha256": self.clip.identity.sha256,
+            "embed_dim": self.clip.embed_dim,
+            "tokenizers": {k: v.as_dict() for k, v in self.tokenizations.items()},
+            "parameters": sum(p.numel() for p in self.learned.parameters()),
+            "clip_parameters": sum(p.numel() for p in self.clip.parameters()),
+            "recipe": self.recipe,
+        }
+
+    def encode(
+        self,
+        cloud: PointCloud,
+        *,
+        tokenizer: str = "superpoint",
+        count: int | None = None,
+        progress: Progress | None = None,
+    ) -> Encoding:
+        """Encode a cloud into one text-aligned unit vector per token.
+
+        count: tokens, instead of the number the tokenizer was trained with.
+        progress: called with the fraction done and the name of the stage that begins.
+        Raises ValueError when this checkpoint has no such tokenizer.
+        """
+        if tokenizer not in self.tokenizations:
+            raise ValueError(
+                f"tokenizer: {self.source} has no '{tokenizer}'; it has {', '.join(self.tokenizers)}"
+            )
+        tokenization = self.tokenizations[tokenizer]
+        grouping = tokenization.grouping
+        if count is not None:
+            grouping = replace(grouping, count=count)
+        say = progress or (lambda fraction, stage: None)
+        clock = [time.perf_counter()]
+        say(0.0, f"grouping {len(cloud):,} points ({tokenizer})")
+        groups = grouping(cloud)
+        clock.append(time.perf_counter())
+        say(0.6, f"describing {len(groups):,} tokens")
+        inputs = describe(cloud, groups, normalise=tokenization.normalise)
+        clock.append(time.perf_counter())
+        say(0.8, f"frozen transformer ({self.clip.name})")
+        global_feature, features = self.encode_inputs(tokenizer, [inputs])
+        clock.append(time.perf_counter())
+        say(1.0, "encoded")
+        stages = ("grouping", "describing", "transformer")
+        return Encoding(
+            cloud,
+            groups,
+            features[0].float().cpu().numpy(),
+            global_feature[0].float().cpu().numpy(),
+            tokenizer=tokenizer,
+            seconds={s: b - a for s, a, b in zip(stages, clock, clock[1:], strict=False)},
+            notes=self._notes(cloud, len(groups), grouping.count),
+        )
+
+    def _notes(self, cloud: PointCloud, tokens: int, wanted: int) -> tuple[str, ...]:
+        notes = []
+        if not self.trained:
+            notes.append("untrained tokenizer: labels are meaningless")
+        if cloud.colors is None:
+            notes.append("the scan has no colours: read as mid grey, expect weaker labels")
+        if tokens < wanted:
+            notes.append(f"{tokens:,} tokens instead of {wanted:,}: the scan has no more")
+        return tuple(notes)
+
+    @torch.no_grad()
+    def encode_inputs(self, tokenizer: str, inputs: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run described groups through tokenizer and transformer: (B, E) and (B, T, E) units."""
+        samples, shape, centers, valid = collate(inputs, self.clip.device)
+        return self.clip.encode_tokens(self.learned[tokenizer](samples, shape, centers), valid)
+
+    def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]:
+        """Return one unit row per prompt, float32, without templates."""
+        return self.clip.encode_text(list(prompts)).float().cpu().numpy()
+
+    def save(self, path: str | Path, **header: Any) -> None:
+        """Write the trained tokenizers with their configuration and the identity of the CLIP."""
+        described = {
+            "clip": self.clip.identity.as_dict(),
+            "tokenizers": {k: v.as_dict() for k, v in self.tokenizations.items()},
+        }
+        checkpoint.save(
+            path, self.learned.state_dict(), kind="tokenizers", header=described | header
+        )
+
+
+def load(
+    path: str | Path | None = None, device: str = "cpu", *, clip: FrozenCLIP | None = None
+) -> S4Token:
+    """Load a trained S4Token; the shipped checkpoint without a path.
+
+    clip: use this CLIP instead of the one the checkpoint names; it must be the same one.
+    Raises FileNotFoundError or ValueError naming the file, also when it was trained against
+    another CLIP.
+    """
+    path = Path(path) if path else DEFAULT_CHECKPOINT
+    _check_device(device)
+    state, header = checkpoint.load(path, kind="tokenizers")
+    wanted = header["clip"]
+    if clip is None:
+        beside = path.parent / wanted["tag"]
+        small = wanted["name"] == SMALL_NAME
+        clip = FrozenCLIP.load(
+            wanted["name"], beside if small and beside.is_file() else _tag(wanted)
+        )
+    if clip.identity.sha256 != wanted["sha256"]:
+        raise ValueError(
+            f"{path}: trained against {wanted['name']}:{wanted['tag']} "
+            f"({wanted['sha256'][:12]}), but the loaded CLIP is {clip.name}:{clip.tag} "
+            f"({clip.identity.sha256[:12]}); use that CLIP or train again against this one"
+        )
+    tokenizations = {k: _tokenization(k, v) for k, v in header["tokenizers"].items()}
+    recipe = header.get("recipe", {})
+    model = S4Token(clip, tokenizations, source=path.name, recipe=recipe)
+    checkpoint.load_into(model.learned, state, source=str(path))
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _tag(identity: Mapping[str, str]) -> str | None:
+    return None if identity["name"] == SMALL_NAME else identity["tag"]
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ValueError(f"device: '{device}' is none; use cpu or cuda") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: this machine has no usable CUDA device; use --device cpu")

@@ -1,0 +1,210 @@
+"""The 2D teacher as an engine of its own: render, encode views, lift features to superpoints."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from scipy.sparse import csr_matrix
+from scipy.spatial import KDTree
+
+from s4token.backbone import FrozenCLIP
+from s4token.geometry import farthest_point_sample, rotation_to_z
+from s4token.grouping import KNN, Radius
+from s4token.model import Progress
+from s4token.render import render, splat_radii
+from s4token.scatter import scatter_sum
+from s4token.superpoints import Superpoints
+from s4token.tokenizer import token_centers
+from s4token.types import Camera, Encoding, Groups, PointCloud, Views
+
+VIEWS = 32
+SCOUT_POINTS, SCOUT_PIXELS = 30_000, 48
+SPLAT = 0.8
+"""Splat radius in distances to the sixth neighbour."""
+STRIDE = 2
+"""Features are lifted from every second pixel of a view's rows and columns."""
+BATCH = 16
+
+
+def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    low, high = np.quantile(points, (0.01, 0.99), axis=0)
+    return low, high
+
+
+def _inside(points: np.ndarray, fov: float) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Return (position, target, fov) of cameras that stand in the scan's free space."""
+    low, high = _box(points)
+    size = high - low
+    steps = np.array([0.15, 0.325, 0.5, 0.675, 0.85])
+    grid = np.stack(np.meshgrid(steps, steps, [0.5, 0.75], indexing="ij"), axis=-1).reshape(-1, 3)
+    spots = low + grid * size
+    free = KDTree(points).query(spots)[0] > 0.05 * np.linalg.norm(size)
+    spots = spots[free]
+    if len(spots) > 10:
+        spots = spots[farthest_point_sample(spots, 10)]
+    reach = float(np.linalg.norm(size)) or 1.0
+    out = []
+    for number, spot in enumerate(spots):
+        for turn in range(8):
+            yaw = 2 * np.pi * (turn + 0.5 * (number % 2)) / 8
+            pitch = np.radians(-12 if turn % 2 else -35)
+            gaze = np.array([np.cos(yaw), np.sin(yaw), np.tan(pitch)])
+            out.append((spot, spot + reach * gaze, fov))
+    return out
+
+
+def _around(points: np.ndarray, fov: float) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    """Return (position, target, fov) of cameras that look from outside at the scan and at parts."""
+    low, high = _box(points)
+    reach = float(np.linalg.norm(high - low)) / 2 or 1.0
+    targets = [((low + high) / 2, reach)]
+    inner = points[((points >= low) & (points <= high)).all(axis=1)]
+    if len(inner) > 8:
+        targets += [(inner[i], 0.4 * reach) for i in farthest_point_sample(inner, 8)]
+    out = []
+    for number, (target, radius) in enumerate(targets):
+        distance = radius / np.tan(np.radians(fov) / 2)
+        for turn in range(6):
+            yaw = 2 * np.pi * (turn + 0.5 * (number % 2)) / 6
+            rise = np.radians(50 if turn % 2 else 25)
+            gaze = np.array([np.cos(yaw) * np.cos(rise), np.sin(yaw) * np.cos(rise), np.sin(rise)])
+            out.append((target + distance * gaze, target, fov))
+    return out
+
+
+def cameras_for(
+    cloud: PointCloud, count: int = VIEWS, *, size: int = 112, fov: float = 70.0
+) -> list[Camera]:
+    """Choose ``count`` cameras by coverage: each sees what those before it saw least of.
+
+    Candidates stand inside the scan's free space and around it; every length is a share of the
+    scan's extent. Deterministic.
+    """
+    turn = rotation_to_z(cloud.up)
+    step = -(-len(cloud) // SCOUT_POINTS)
+    scout = cloud.select(np.arange(0, len(cloud), step))
+    points = np.asarray(scout.points, np.float64) @ turn.T
+    poses = _inside(points, fov) + _around(points, 50.0)
+    make = lambda pose, pixels: Camera(  # noqa: E731
+        turn.T @ pose[0], turn.T @ pose[1], cloud.up, pose[2], pixels, pixels
+    )
+    views = render(scout, [make(p, SCOUT_PIXELS) for p in poses])
+    seeds = points[farthest_point_sample(points, 256)]
+    cell = np.append(KDTree(seeds).query(points)[1], len(seeds))
+    seen = np.stack([np.bincount(cell[i.ravel()], minlength=257)[:256] for i in views.point_index])
+    chosen, total = [], np.zeros(256)
+    for _ in range(min(count, len(poses))):
+        gain = np.log1p((total + seen) / 8).sum(axis=1)
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        total = total + seen[chosen[-1]]
+    return [make(poses[i], size) for i in chosen]
+
+
+def strided(views: Views) -> Int[np.ndarray, "V H2 W2"]:
+    """Return the points in every second pixel of every second row: what ``lift`` reads."""
+    half = slice(STRIDE // 2, None, STRIDE)
+    return np.ascontiguousarray(views.point_index[:, half, half])
+
+
+@torch.no_grad()
+def lift(
+    clip: FrozenCLIP, images: UInt8[np.ndarray, "V H W 3"], seen: Int[np.ndarray, "V H2 W2"]
+) -> tuple[Float[np.ndarray, "S E"], Int[np.ndarray, "S"]]:
+    """Sum the dense features of views over the points that they show.
+
+    seen: ``strided`` point indices, -1 = none. Returns the sums, one row per shown point, and
+    the indices of those points.
+    """
+    device = clip.device
+    shown, row = np.unique(seen, return_inverse=True)
+    rows = torch.from_numpy(row.reshape(seen.shape)).to(device)
+    total = torch.zeros(len(shown), clip.embed_dim, device=device)
+    for start in range(0, len(images), BATCH):
+        batch = slice(start, start + BATCH)
+        with torch.autocast(device.type, torch.bfloat16):
+            _, dense = clip.encode_image(torch.from_numpy(images[batch].copy()).to(device))
+        maps = dense.float().transpose(1, 2).unflatten(2, (clip.grid, clip.grid))
+        maps = F.interpolate(maps, seen.shape[1:], mode="bilinear", align_corners=False)
+        total += scatter_sum(
+            maps.permute(0, 2, 3, 1).flatten(0, 2), rows[batch].flatten(), len(shown)
+        )
+    first = int(shown[0] < 0)
+    return total[first:].cpu().numpy(), shown[first:].astype(np.int32)
+
+
+def pool(
+    total: Float[np.ndarray, "S E"], shown: Int[np.ndarray, "S"], groups: Groups
+) -> tuple[Float[np.ndarray, "M E"], Int[np.ndarray, "M"]]:
+    """Add up point features over groups, overlapping or not; return also seen points per group."""
+    column = np.full(groups.n_points, -1)
+    column[shown] = np.arange(len(shown))
+    member = column[groups.index]
+    owner = np.repeat(np.arange(len(groups)), groups.sizes)[member >= 0]
+    member = member[member >= 0]
+    matrix = csr_matrix(
+        (np.ones(len(member), np.float32), (owner, member)), shape=(len(groups), len(shown))
+    )
+    return matrix @ total, np.bincount(owner, minlength=len(groups))
+
+
+def fill_unseen(
+    features: Float[np.ndarray, "M E"], seen: np.ndarray, centers: Float[np.ndarray, "M 3"]
+) -> Float[np.ndarray, "M E"]:
+    """Return unit rows; rows that are not ``seen`` take the feature of the nearest seen centre."""
+    features = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    if seen.any() and not seen.all():
+        nearest = KDTree(centers[seen]).query(centers[~seen])[1]
+        features[~seen] = features[seen][nearest]
+    return features
+
+
+def encode_views(
+    clip: FrozenCLIP,
+    cloud: PointCloud,
+    *,
+    grouping: Superpoints | KNN | Radius | None = None,
+    tokenizer: str = "superpoint",
+    views: int = VIEWS,
+    progress: Progress | None = None,
+) -> Encoding:
+    """Encode a cloud by what a CLIP sees in rendered views of it; needs no trained tokenizer.
+
+    Raises ValueError when no view shows any point.
+    """
+    say = progress or (lambda fraction, stage: None)
+    clock = [time.perf_counter()]
+    say(0.0, f"grouping {len(cloud):,} points ({tokenizer})")
+    groups = (grouping or Superpoints())(cloud)
+    clock.append(time.perf_counter())
+    say(0.3, f"rendering {views} views")
+    cameras = cameras_for(cloud, views, size=clip.image_size)
+    pictures = render(cloud, cameras, radii=splat_radii(cloud, factor=SPLAT))
+    clock.append(time.perf_counter())
+    say(0.6, f"encoding {len(pictures)} views ({clip.name})")
+    features, points_seen = pool(*lift(clip, pictures.images, strided(pictures)), groups)
+    seen = points_seen > 0
+    if not seen.any():
+        raise ValueError("views: no view shows a point; is the scan more than a few points?")
+    centers = token_centers(cloud.points, groups)
+    filled = fill_unseen(features, seen, centers)
+    clock.append(time.perf_counter())
+    say(1.0, "encoded")
+    mean = filled.mean(axis=0)
+    hidden = int((~seen).sum())
+    return Encoding(
+        cloud,
+        groups,
+        filled,
+        mean / np.linalg.norm(mean),
+        tokenizer=tokenizer,
+        engine="multiview",
+        seconds=dict(zip(("grouping", "rendering", "views"), np.diff(clock).tolist(), strict=True)),
+        notes=(f"{hidden:,} tokens seen by no view took their neighbour's feature",)
+        if hidden
+        else (),
+    )

@@ -1,0 +1,211 @@
+"""From token features to labelled points: prompts, propagation, classification."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from jaxtyping import Float
+from scipy.sparse import csr_matrix
+from scipy.spatial import KDTree
+
+from s4token.tokenizer import token_centers
+from s4token.types import Encoding, Groups, PointCloud, Segmentation
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = ("{}", "a {}", "a photo of a {}")
+"""Prompt templates whose text vectors are averaged (CLIP, arXiv 2103.00020, section 3.1.4)."""
+BACKGROUND = ("wall", "floor", "ceiling", "door", "window", "furniture", "object", "thing")
+"""Words that always compete, so that the confidence of a lone prompt means something."""
+SYNONYM = 0.6
+"""Cosine above which a background word says the same as a prompt and steps back."""
+TEMPERATURE = 0.05
+THRESHOLD = 0.3
+ANCHORS = 16
+"""Points per token that stand for it when features are propagated."""
+NEAREST = 4
+OWN = 0.5
+"""Share of a point's feature that comes from its own superpoint, whatever lies around it."""
+MAX_PROMPTS = 1000
+BLOCK = 1 << 16
+
+
+class TextModel(Protocol):
+    """Anything that encodes words and can say what it is."""
+
+    @property
+    def description(self) -> dict: ...
+
+    def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]: ...
+
+
+_matrices: WeakKeyDictionary[Encoding, csr_matrix] = WeakKeyDictionary()
+
+
+def propagation_matrix(cloud: PointCloud, groups: Groups) -> csr_matrix:
+    """Return the (N, M) row-stochastic weights that carry token features to points.
+
+    Superpoints: half from the point's own superpoint, half by inverse squared distance from the
+    nearest anchors (16 points of every superpoint), so that features are constant well inside a
+    superpoint and blend across its border over a distance that grows with its size. Overlapping
+    groups: inverse squared distance to the nearest centres alone (PointNet++, arXiv 1706.02413,
+    equation 2).
+    """
+    points = np.asarray(cloud.points, dtype=np.float64)
+    partition = groups.is_partition
+    if partition:
+        steps = (np.arange(ANCHORS) + 0.5) / ANCHORS
+        at = groups.offsets[:-1, None] + (steps * groups.sizes[:, None]).astype(np.int64)
+        anchors = points[groups.index[at.reshape(-1)]]
+        owner = np.repeat(np.arange(len(groups)), ANCHORS)
+    else:
+        anchors, owner = token_centers(points, groups), np.arange(len(groups))
+    nearest = min(NEAREST, len(anchors))
+    distance, index = KDTree(anchors).query(points, k=nearest, workers=-1)
+    distance, index = distance.reshape(len(points), nearest), index.reshape(len(points), nearest)
+    # Relative to the mean distance, so that the guard against division by zero has no unit.
+    square = (distance / (distance.mean() or 1.0)) ** 2 + 1e-6
+    weight = 1 / square
+    weight /= weight.sum(axis=1, keepdims=True)
+    columns = owner[index]
+    if partition:
+        columns = np.concatenate([groups.labels[:, None], columns], axis=1)
+        weight = np.concatenate([np.full((len(points), 1), OWN), (1 - OWN) * weight], axis=1)
+    rows = np.arange(len(points) + 1) * columns.shape[1]
+    matrix = csr_matrix(
+        (weight.astype(np.float32).ravel(), columns.astype(np.int32).ravel(), rows),
+        shape=(len(points), len(groups)),
+    )
+    matrix.sum_duplicates()
+    return matrix
+
+
+def _matrix(encoding: Encoding) -> csr_matrix:
+    if encoding not in _matrices:
+        _matrices[encoding] = propagation_matrix(encoding.cloud, encoding.groups)
+    return _matrices[encoding]
+
+
+def point_scores(encoding: Encoding, scores: Float[np.ndarray, "M C"]) -> Float[np.ndarray, "N C"]:
+    """Propagate token scores to points."""
+    return np.asarray(_matrix(encoding) @ scores, dtype=np.float32)
+
+
+def point_tokens(encoding: Encoding) -> np.ndarray:
+    """Return the token of every point, (N,) int32: its superpoint, or the nearest group."""
+    if encoding.groups.is_partition:
+        return encoding.groups.labels
+    matrix = _matrix(encoding)
+    start = np.diff(matrix.indptr)
+    best = np.lexsort((-matrix.data, np.repeat(np.arange(len(start)), start)))
+    return matrix.indices[best[matrix.indptr[:-1]]].astype(np.int32)
+
+
+def check_prompts(prompts: Sequence[str], field: str = "prompts") -> tuple[str, ...]:
+    """Return prompts without surrounding blanks, or raise ValueError naming the wrong one."""
+    if isinstance(prompts, str):
+        raise ValueError(f"{field}: expected a list of texts, got one text; write [{prompts!r}]")
+    clean = tuple(" ".join(str(p).split()) for p in prompts)
+    for number, prompt in enumerate(clean, 1):
+        if not prompt:
+            raise ValueError(f"{field}: number {number} is empty; type a word or leave it out")
+        if clean.index(prompt) != number - 1:
+            raise ValueError(f"{field}: '{prompt}' stands twice; leave one out")
+    if len(clean) > MAX_PROMPTS:
+        raise ValueError(f"{field}: {len(clean):,} given, at most {MAX_PROMPTS:,} are possible")
+    return clean
+
+
+def text_features(
+    model: TextModel, prompts: Sequence[str], templates: Sequence[str] = TEMPLATES
+) -> Float[np.ndarray, "C E"]:
+    """Return one unit row per prompt, averaged over templates with one ``{}`` each."""
+    texts = [t.replace("{}", p) for p in prompts for t in templates]
+    rows = model.encode_text(texts).reshape(len(prompts), len(templates), -1).mean(axis=1)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def segment(
+    model: TextModel,
+    encoding: Encoding,
+    prompts: Sequence[str],
+    *,
+    negatives: Sequence[str] = (),
+    threshold: float = THRESHOLD,
+    temperature: float = TEMPERATURE,
+    templates: Sequence[str] = TEMPLATES,
+) -> Segmentation:
+    """Label the points of an encoded cloud with the prompt that describes them best.
+
+    negatives: words whose points stay unlabelled.
+    threshold: least probability of a label, in [0, 1]; 0 labels every point that no negative wins.
+    temperature: divides cosines before the softmax over prompts, negatives and background words.
+    Raises ValueError naming the argument that is wrong.
+    """
+    prompts = check_prompts(prompts)
+    negatives = check_prompts(negatives, "negatives")
+    if not prompts:
+        raise ValueError("prompts: none given; type at least one word")
+    if both := set(prompts) & set(negatives):
+        raise ValueError(f"negatives: '{min(both)}' is also a prompt; leave one out")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold: expected a number in [0, 1], got {threshold}")
+    if not temperature > 0:
+        raise ValueError(f"temperature: expected a number > 0, got {temperature}")
+    if not templates or any(t.count("{}") != 1 for t in templates):
+        raise ValueError("templates: each needs exactly one {}")
+    asked = text_features(model, (*prompts, *negatives), templates)
+    background = text_features(model, BACKGROUND, templates)
+    background = background[(background @ asked.T).max(axis=1) < SYNONYM]
+    cosine = encoding.features @ np.concatenate([asked, background]).T
+    probability = _softmax(cosine / temperature)[:, : len(asked)]
+    labels, confidence = _classify(encoding, probability, len(prompts), threshold)
+    return Segmentation(
+        prompts,
+        labels,
+        confidence,
+        point_tokens(encoding),
+        cosine[:, : len(prompts)].astype(np.float32),
+        provenance={
+            "prompts": list(prompts),
+            "negatives": list(negatives),
+            "threshold": threshold,
+            "temperature": temperature,
+            "templates": list(templates),
+            "background": list(BACKGROUND),
+            "tokenizer": encoding.tokenizer,
+            "engine": encoding.engine,
+            "tokens": len(encoding.groups),
+            "notes": list(encoding.notes),
+            "model": {k: v for k, v in model.description.items() if k != "recipe"},
+        },
+    )
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _classify(
+    encoding: Encoding, probability: np.ndarray, prompts: int, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels and confidence per point, block by block: 300 prompts stay affordable."""
+    matrix = _matrix(encoding)
+    labels = np.empty(matrix.shape[0], dtype=np.int32)
+    confidence = np.empty(matrix.shape[0], dtype=np.float32)
+    for start in range(0, len(labels), BLOCK):
+        rows = slice(start, start + BLOCK)
+        block = np.asarray(matrix[rows] @ probability)
+        best = block[:, :prompts].argmax(axis=1)
+        value = np.take_along_axis(block, best[:, None], axis=1)[:, 0]
+        won = value >= threshold
+        if block.shape[1] > prompts:
+            won &= value >= block[:, prompts:].max(axis=1)
+        labels[rows] = np.where(won, best + 1, 0)
+        confidence[rows] = np.clip(value, 0, 1)
+    return labels, confidence

@@ -1,0 +1,142 @@
+"""Superpoints: a scale-free partition of a cloud into exactly as many pieces as tokens."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from s4token import merging
+from s4token.geometry import knn, pca_normals
+from s4token.types import Groups, PointCloud
+
+log = logging.getLogger(__name__)
+
+NEIGHBOURS = 10
+NORMAL_NEIGHBOURS = 16
+FINE = 12
+"""Regions per superpoint at which parallel rounds hand over to the exact greedy order."""
+SMALLEST = 8
+POSITION, NORMAL, COLOUR, CONTRAST, BORDER = 0.1, 1.0, 2.0, 0.3, 0.15
+"""Weights of the energy; ``merging.merge_cost`` says what they weigh."""
+
+
+@dataclass(frozen=True)
+class Superpoints:
+    """Partition a cloud into ``count`` connected superpoints by region merging.
+
+    count: number of superpoints, the token budget. A cloud with fewer points has one per point.
+    compactness: how much position counts against shape and colour; 1 is the default balance.
+
+    The energy of a merge is built of ratios only (areas to the mean superpoint's area, lengths to
+    its side), and points are weighted by the surface they stand for, so that neither units nor
+    offset nor density matter. Deterministic, and independent of the order of points.
+    """
+
+    count: int = 512
+    compactness: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"count: expected at least 1 superpoint, got {self.count}")
+        if not 0 <= self.compactness < float("inf"):
+            raise ValueError(f"compactness: expected a number >= 0, got {self.compactness}")
+
+    def __call__(self, cloud: PointCloud) -> Groups:
+        """Return a partition of the cloud; every point occurs exactly once."""
+        n = len(cloud)
+        if n <= self.count:
+            if n < self.count:
+                log.warning("superpoints: %d points give %d superpoints, not %d", n, n, self.count)
+            return Groups.from_labels(np.arange(n))
+        order = _canonical_order(cloud)
+        ordered = cloud.select(order)
+        labels = self._partition(ordered)
+        back = np.empty(n, dtype=np.int64)
+        back[order] = labels
+        return Groups.from_labels(back)
+
+    def _partition(self, cloud: PointCloud) -> Int[np.ndarray, "N"]:
+        points = cloud.points.astype(np.float64)
+        points -= points.min(axis=0)
+        extent = float(points.max())
+        points /= extent if extent > 0 else 1.0
+        moments, edges = _graph(points, cloud.colors)
+        area = float(moments[:, 0].sum()) / self.count
+        weights = np.array([area, POSITION * self.compactness, NORMAL, COLOUR, CONTRAST, BORDER])
+        size = np.ones(len(points), dtype=np.int64)
+        label, moments, size, edges = merging.merge_rounds(
+            moments, size, edges, self.count * FINE, weights
+        )
+        smallest = SMALLEST if len(points) >= 64 * self.count else 1
+        while True:
+            parent = merging.merge_greedy(
+                moments.copy(),
+                size.copy(),
+                *(e.copy() for e in edges),
+                weights,
+                self.count,
+                smallest,
+            )
+            kept, new = np.unique(parent, return_inverse=True)
+            if len(kept) <= self.count:
+                return new[label]
+            # Separate pieces remain, more than superpoints: join the nearest ones.
+            edges = _bridge(moments, new, edges)
+
+
+def _canonical_order(cloud: PointCloud) -> Int[np.ndarray, "N"]:
+    """Sort by coordinates, then colours, so that the input's order cannot matter."""
+    keys = [] if cloud.colors is None else [cloud.colors[:, j] for j in (2, 1, 0)]
+    return np.lexsort([*keys, *(cloud.points[:, j] for j in (2, 1, 0))])
+
+
+def _graph(
+    points: Float[np.ndarray, "N 3"], colors: Float[np.ndarray, "N 3"] | None
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """Return every point's moments and the neighbourhood graph's edges."""
+    n = len(points)
+    index, distance = knn(points, NORMAL_NEIGHBOURS)
+    normals, _ = pca_normals(points, index)
+    near = min(NEIGHBOURS, index.shape[1])
+    # The disc out to the k-th neighbour holds k points: its area per point is what one stands for.
+    area = distance[:, near - 1] ** 2
+    middle = float(np.median(area[area > 0])) if (area > 0).any() else 1.0
+    area = np.clip(area, middle / 30, middle * 30)
+    color = np.zeros((n, 3)) if colors is None else colors.astype(np.float64)
+    moments = np.empty((n, merging.MOMENTS))
+    moments[:, 0] = 1
+    moments[:, 1:4] = points
+    for column, (i, j) in enumerate(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))):
+        moments[:, 4 + column] = normals[:, i] * normals[:, j]
+    moments[:, 10:13] = color
+    moments *= area[:, None]
+    a = np.repeat(np.arange(n), near - 1)
+    b = index[:, 1:near].reshape(-1).astype(np.int64)
+    length = np.sqrt(np.minimum(area[a], area[b])) / near
+    cosine = np.einsum("ij,ij->i", normals[a], normals[b])
+    difference = NORMAL * 2 * (1 - cosine**2) + COLOUR * ((color[a] - color[b]) ** 2).sum(axis=1)
+    return moments, merging.unique_edges(a, b, length, difference * length)
+
+
+def _bridge(moments, parent, edges):
+    """Add edges between the nearest separate pieces, by their centres."""
+    from scipy.spatial import KDTree
+
+    centres = moments[:, 1:4] / moments[:, :1]
+    index = KDTree(centres).query(centres, k=min(16, len(centres)))[1]
+    a = np.repeat(np.arange(len(centres)), index.shape[1])
+    b = index.reshape(-1)
+    apart = parent[a] != parent[b]
+    if not apart.any():
+        # All near neighbours lie in the own piece: join the pieces' centres in a chain.
+        first = np.unique(parent, return_index=True)[1]
+        a, b = first[:-1], first[1:]
+    else:
+        a, b = a[apart], b[apart]
+    shortest = float(edges[2].min()) if len(edges[2]) else 1.0
+    extra = np.full(len(a), shortest)
+    merged = [np.concatenate(pair) for pair in zip(edges, (a, b, extra, extra), strict=True)]
+    return merging.unique_edges(*merged)

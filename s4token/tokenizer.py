@@ -1,0 +1,231 @@
+"""From groups of points to tokens of the frozen transformer's width.
+
+``describe`` measures each group in NumPy, once per cloud; ``Tokenizer`` is the learned part. With
+``normalise="token"`` every length is a ratio (to the token's own radius, to the token pitch, to
+the cloud's height), so that the same cloud in other units gives the same numbers. With
+``normalise="none"``, the field's habit, lengths stay in the cloud's unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from s4token.geometry import knn, pca_normals, rotation_to_z
+from s4token.types import Groups, PointCloud
+
+Normalise = Literal["token", "none"]
+SAMPLES = 32
+SAMPLE_CHANNELS = 7
+SHAPE_CHANNELS = 22
+NOMINAL = 0.1
+"""Length in the scan's unit by which ``normalise="none"`` divides token-relative coordinates; a
+constant that only conditions the first layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenInputs:
+    """Hold what the tokenizer sees of M groups.
+
+    samples: (M, 32, 7) float32: position in the token, colour, height of 32 points of the group.
+    shape: (M, 22) float32: eigenvalues, orientation, extent, height, colour statistics, size.
+    centers: (M, 3) float32: token centres about their mean, in token pitches (or the unit).
+    """
+
+    samples: Float[np.ndarray, "M K C"]
+    shape: Float[np.ndarray, "M S"]
+    centers: Float[np.ndarray, "M 3"]
+
+
+def token_centers(points: Float[np.ndarray, "N 3"], groups: Groups) -> Float[np.ndarray, "M 3"]:
+    """Return the mean point of every group, float64, in the cloud's unit."""
+    members = np.asarray(points, np.float64)[groups.index]
+    return np.add.reduceat(members, groups.offsets[:-1]) / groups.sizes[:, None]
+
+
+def token_pitch(centers: Float[np.ndarray, "M 3"]) -> float:
+    """Return the median distance from a token's centre to its nearest other; 1 if there is none."""
+    if len(centers) < 2:
+        return 1.0
+    distance = knn(centers, 2)[1][:, 1]
+    distance = distance[distance > 0]
+    return float(np.median(distance)) if len(distance) else 1.0
+
+
+def _sample_columns(groups: Groups, spread: np.ndarray) -> np.ndarray:
+    """Pick 32 members of every group, evenly through its members sorted by ``spread``.
+
+    Sorting by a property of the points keeps the choice independent of their order in the file.
+    Groups of fewer points repeat theirs.
+    """
+    group = np.repeat(np.arange(len(groups)), groups.sizes)
+    order = np.lexsort((spread, group))
+    steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    position = groups.offsets[:-1, None] + np.floor(steps * groups.sizes[:, None]).astype(np.int64)
+    return order[position]
+
+
+def _group_mean(values: np.ndarray, groups: Groups) -> np.ndarray:
+    return np.add.reduceat(values, groups.offsets[:-1]) / groups.sizes[:, None]
+
+
+def _eigen(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return eigenvalue shares (ascending), |normal| and |axis| of every group's covariance."""
+    outer = np.einsum("li,lj->lij", relative, relative).reshape(-1, 9)
+    covariance = _group_mean(outer, groups).reshape(-1, 3, 3)
+    trace = np.trace(covariance, axis1=1, axis2=2)
+    safe = np.where(trace > 0, trace, 1.0)
+    values, vectors = np.linalg.eigh(covariance / safe[:, None, None])
+    return np.clip(values, 0, 1), np.abs(vectors[:, 2, 0]), np.abs(vectors[:, 2, 2])
+
+
+def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token") -> TokenInputs:
+    """Measure every group of a cloud, with the cloud's ``up`` turned to +z.
+
+    Clouds without colours read as mid grey with a flag that says so.
+    """
+    points = np.asarray(cloud.points, dtype=np.float64) - cloud.points.min(axis=0)
+    points = points @ rotation_to_z(cloud.up).T
+    low, high = np.quantile(points[:, 2], (0.01, 0.99))
+    height = float(high - low) or 1.0
+    members = points[groups.index]
+    centers = token_centers(points, groups)
+    owner = np.repeat(np.arange(len(groups)), groups.sizes)
+    relative = members - centers[owner]
+    square = (relative**2).sum(axis=1, keepdims=True)
+    radius = np.sqrt(2 * _group_mean(square, groups)[:, 0])
+    median = float(np.median(radius[radius > 0])) if (radius > 0).any() else 1.0
+    own = np.where(radius > 0, radius, median)
+    pitch = token_pitch(centers)
+    if normalise == "token":
+        unit, center_unit, height_unit, size_unit = own, pitch, height, median
+    else:
+        unit, center_unit, height_unit, size_unit = np.full_like(own, NOMINAL), 1.0, 1.0, NOMINAL
+    level = (members[:, 2] - low) / height_unit
+    has_color = cloud.colors is not None
+    color = cloud.colors[groups.index] if cloud.colors is not None else np.full_like(members, 0.5)
+    color = color.astype(np.float64) * 2 - 1
+
+    columns = _sample_columns(groups, relative @ np.array([0.577, 0.211, 0.789]))
+    samples = np.concatenate(
+        [
+            (relative / unit[owner, None])[columns],
+            color[columns],
+            np.clip(level, -3, 3)[columns][..., None],
+        ],
+        axis=2,
+    )
+    values, normal_up, axis_up = _eigen(relative / unit[owner, None], groups)
+    lower = np.minimum.reduceat(relative, groups.offsets[:-1])
+    upper = np.maximum.reduceat(relative, groups.offsets[:-1])
+    mean_color = _group_mean(color, groups)
+    spread = np.sqrt(np.maximum(_group_mean(color**2, groups) - mean_color**2, 0))
+    levels = np.stack(
+        [f.reduceat(level, groups.offsets[:-1]) for f in (np.minimum, np.maximum)], axis=1
+    )
+    shape = np.concatenate(
+        [
+            values,
+            normal_up[:, None],
+            axis_up[:, None],
+            (np.hypot(*(upper - lower)[:, :2].T) / unit)[:, None],
+            ((upper - lower)[:, 2] / unit)[:, None],
+            np.log(own / size_unit)[:, None],
+            levels,
+            _group_mean(level[:, None], groups),
+            mean_color,
+            spread,
+            np.log(groups.sizes / np.median(groups.sizes))[:, None],
+            np.full((len(groups), 1), float(has_color)),
+            np.full((len(groups), 1), np.log(height / pitch) if normalise == "token" else height),
+            _surroundings(centers, normal_up),
+        ],
+        axis=1,
+    )
+    centered = (centers - centers.mean(axis=0)) / center_unit
+    return TokenInputs(
+        *(np.clip(a, -1e4, 1e4).astype(np.float32) for a in (samples, shape, centered))
+    )
+
+
+def _surroundings(centers: np.ndarray, normal_up: np.ndarray) -> np.ndarray:
+    """Return how planar the neighbouring centres lie and how level they are, (M, 2)."""
+    index, _ = knn(centers, 9)
+    _, values = pca_normals(centers, index)
+    return np.stack([values[:, 0], normal_up[index].mean(axis=1)], axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Hold tokens ready for the transformer; ``valid`` is False on padding."""
+
+    embeddings: Float[Tensor, "B T D"]
+    centers: Float[Tensor, "B T 3"]
+    valid: Bool[Tensor, "B T"]
+
+
+def collate(inputs: list[TokenInputs], device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+    """Pad clouds of different token counts; return samples, shape, centers and valid."""
+    longest = max(len(i.shape) for i in inputs)
+    valid = torch.zeros(len(inputs), longest, dtype=torch.bool)
+    out = []
+    for name in ("samples", "shape", "centers"):
+        first = getattr(inputs[0], name)
+        batch = np.zeros((len(inputs), longest, *first.shape[1:]), np.float32)
+        for row, item in enumerate(inputs):
+            batch[row, : len(item.shape)] = getattr(item, name)
+            valid[row, : len(item.shape)] = True
+        out.append(torch.from_numpy(batch).to(device))
+    return (*out, valid.to(device))
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.mlp(self.norm(x))
+
+
+class Tokenizer(nn.Module):
+    """Turn described groups into embeddings of the transformer's width.
+
+    A shared point network with max and mean pooling (PointNet, arXiv 1612.00593) reads the samples,
+    a second one the shape; Fourier features of the centres give the position.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, hidden: int = 256, octaves: int = 7) -> None:
+        super().__init__()
+        self.points = nn.Sequential(
+            nn.Linear(SAMPLE_CHANNELS + SHAPE_CHANNELS, 64),
+            nn.GELU(),
+            nn.Linear(64, hidden // 2),
+            nn.GELU(),
+        )
+        self.shape = nn.Sequential(nn.Linear(SHAPE_CHANNELS, hidden), nn.GELU())
+        self.position = nn.Linear(6 * octaves, hidden)
+        self.merge = nn.Linear(2 * hidden, hidden)
+        self.blocks = nn.Sequential(_Residual(hidden), _Residual(hidden))
+        self.out = nn.Linear(hidden, width)
+        self.register_buffer("frequencies", 2 * torch.pi * 0.5 ** torch.arange(octaves), False)
+
+    def forward(self, samples: Tensor, shape: Tensor, centers: Tensor) -> Float[Tensor, "B T D"]:
+        """Embed (B, T, 32, 7) samples, (B, T, 22) shapes and (B, T, 3) centres."""
+        context = shape[:, :, None].expand(-1, -1, samples.shape[2], -1)
+        points = self.points(torch.cat([samples, context], dim=-1))
+        pooled = torch.cat([points.amax(dim=2), points.mean(dim=2)], dim=-1)
+        angle = (centers[..., None] * self.frequencies).flatten(2)
+        position = self.position(torch.cat([angle.sin(), angle.cos()], dim=-1))
+        x = self.merge(torch.cat([pooled, self.shape(shape)], dim=-1)) + position
+        return self.out(self.blocks(x))

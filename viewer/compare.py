@@ -1,0 +1,184 @@
+"""The same scan through every tokenizer, side by side, in any units; and the export."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+import s4token
+from viewer import colors, events, panels
+from viewer.controls import Controls
+from viewer.events import App, Report, quiet
+from viewer.session import Layer, Session
+
+ORDER = ("knn", "radius", "superpoint")
+FACTORS = {"× 0.001": 0.001, "× 1": 1.0, "× 1000": 1000.0}
+COLORINGS = ("Labels", "Tokens")
+PANEL_POINTS = 15_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Hold what is compared: the units times ``factor``, in the colours of ``coloring``."""
+
+    factor: float
+    coloring: str
+
+    def __post_init__(self) -> None:
+        if self.factor not in FACTORS.values():
+            raise ValueError(f"Units: choose one of {', '.join(FACTORS)}.")
+        if self.coloring not in COLORINGS:
+            raise ValueError(f"Colour by: choose one of {', '.join(COLORINGS)}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Hold one of the compared pictures with its numbers as HTML."""
+
+    figure: go.Figure
+    numbers: str
+
+
+def compare(
+    app: App, handle: str, c: Controls, choice: Choice, report: Report = quiet
+) -> tuple[dict[str, Panel], str]:
+    """Encode the open scan with every tokenizer, its units multiplied.
+
+    Returns a panel per tokenizer and a status line. With a factor, every panel also says how
+    far labels and features are still those of the original units.
+    """
+    session, factor = app.store.get(handle), choice.factor
+    present = [t for t in ORDER if t in app.model().tokenizers]
+    jobs = [(t, f) for t in present for f in dict.fromkeys((1.0, factor))]
+    for i, (tokenizer, times) in enumerate(jobs):
+        step = _part(report, i, len(jobs), f"{events.TOKENIZERS[tokenizer]} {_factor(times)}")
+        session = events.encoded(app, session, tokenizer, times, step)
+    note = _remember(app, handle, session)
+    out = {t: _panel(app, session, t, c, choice) for t in present}
+    said = f"Same scan, same model, {_factor(factor) or 'original units'}."
+    if session.answer is None:
+        said += " Type words on the first page to compare labels, too."
+    return out, f"{said} {note}".strip()
+
+
+def _remember(app: App, handle: str, found: Session) -> str:
+    """Keep the new layers if the scan is still open; otherwise the work was for nothing."""
+    if app.store.get(handle).cloud is not found.cloud:
+        raise ValueError("Scan: another one was opened meanwhile; compare again.")
+    return app.store.update(handle, lambda now: now.with_layers(found.layers))[1]
+
+
+def _part(report: Report, i: int, of: int, name: str) -> Report:
+    return lambda fraction, stage: report((i + fraction) / of, f"{name}: {stage}")
+
+
+def _factor(factor: float) -> str:
+    return "" if factor == 1 else f"units × {factor:g}"
+
+
+def _panel(app: App, session: Session, tokenizer: str, c: Controls, choice: Choice) -> Panel:
+    factor = choice.factor
+    layer, original = session.layers[tokenizer, factor], session.layers[tokenizer, 1.0]
+    sizes = layer.encoding.groups.sizes
+    facts: dict[str, object] = {
+        "Tokens": f"{len(sizes):,}",
+        "Points per token": f"median {np.median(sizes):,.0f}",
+        "Coverage": f"{layer.coverage:.1%} of the points",
+        "Time": f"{sum(layer.encoding.seconds.values()):.1f} s",
+    }
+    shown = replace(session, tokenizer=tokenizer)
+    if session.answer is not None:
+        answer = _answer(app, session, layer)
+        shown = replace(shown, answer=answer)
+        facts["Labelled"] = f"{(answer.labels > 0).mean():.1%} of the points"
+        if factor != 1:
+            same = float((answer.labels == _answer(app, session, original).labels).mean())
+            facts["Same label as × 1"] = f"{same:.1%} of the points"
+    if factor != 1:
+        cosine = feature_agreement(layer, original)
+        facts["Same features as × 1"] = f"cosine {cosine:.3f}"
+    here = replace(shown, layers={(tokenizer, 1.0): layer}, hidden=frozenset())
+    view = "Superpoints" if choice.coloring == "Tokens" or session.answer is None else "Labels"
+    figure, *_ = events.draw(here, replace(c, view=view), PANEL_POINTS)
+    notes = "".join(f"<li>{panels.escape(n)}</li>" for n in layer.encoding.notes)
+    return Panel(
+        figure, panels.table(facts) + (f'<ul class="s4-notes">{notes}</ul>' if notes else "")
+    )
+
+
+def _answer(app: App, session: Session, layer: Layer) -> s4token.Segmentation:
+    query = session.query
+    return s4token.segment(
+        app.model(),
+        layer.encoding,
+        query.prompts,
+        negatives=query.negatives,
+        threshold=query.threshold,
+    )
+
+
+def feature_agreement(layer: Layer, original: Layer) -> float:
+    """Return the mean cosine between each point's token feature here and in original units.
+
+    Points that no token holds in one of the two count as 0: what is lost is not the same.
+    """
+    both = (layer.token >= 0) & (original.token >= 0)
+    if not both.any():
+        return 0.0
+    pairs, counts = np.unique(
+        np.stack([layer.token[both], original.token[both]]), axis=1, return_counts=True
+    )
+    cosine = (layer.encoding.features[pairs[0]] * original.encoding.features[pairs[1]]).sum(axis=1)
+    either = (layer.token >= 0) | (original.token >= 0)
+    return float((cosine * counts).sum() / max(int(either.sum()), 1))
+
+
+def export(app: App, handle: str, folder: Path) -> tuple[list[Path], str]:
+    """Write the labelled scan as PLY and what was asked as JSON; returns both and a line."""
+    session = app.store.get(handle)
+    if session.answer is None or session.cloud is None:
+        raise ValueError("Export: there are no labels yet. Type words and press Find first.")
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(session.name).stem).strip("._")[:60] or "scan"
+    folder.mkdir(parents=True, exist_ok=True)
+    cloud_path, json_path = folder / f"{stem}.labels.ply", folder / f"{stem}.labels.json"
+    s4token.write(cloud_path, session.cloud, session.answer)
+    part = json_path.with_suffix(".part")
+    part.write_text(json.dumps(summary(session), indent=2, ensure_ascii=False), encoding="utf-8")
+    os.replace(part, json_path)
+    said = f"Written: {cloud_path.name} with {len(session.cloud):,} points, and {json_path.name}."
+    return [cloud_path, json_path], said
+
+
+def summary(session: Session) -> Mapping[str, Any]:
+    """Return what was asked and found, JSON-ready."""
+    answer, cloud = session.answer, session.cloud
+    assert answer is not None and cloud is not None
+    counts = np.bincount(answer.labels, minlength=len(answer.classes) + 1).tolist()
+    names = ["unlabelled", *answer.classes]
+    return {
+        "scan": session.name,
+        "points": len(cloud),
+        "tokenizer": session.tokenizer,
+        "tokens": len(session.layer.encoding.groups),
+        "threshold": session.query.threshold,
+        "negatives": list(session.query.negatives),
+        "classes": [
+            {
+                "label": label,
+                "prompt": name,
+                "color": colors.label_color(label),
+                "points": counts[label],
+                "percent": round(100 * counts[label] / len(cloud), 3),
+            }
+            for label, name in enumerate(names)
+        ],
+        "provenance": dict(answer.provenance),
+    }

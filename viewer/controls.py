@@ -1,0 +1,125 @@
+"""From what a page sends to checked values: nothing that a browser says is trusted."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from viewer.figures import Look
+from viewer.session import Query
+
+VIEWS = ("Colours", "Superpoints", "Tokens", "Heatmap", "Labels")
+MAX_PROMPTS = 64
+MAX_PROMPT_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Hold the state of a page's controls.
+
+    prompts, negatives: text, one per line; threshold: least probability of a label, in [0, 1);
+    heat: prompt of the heatmap; cut: share of the height that is shown, in (0, 1].
+    """
+
+    prompts: str = ""
+    negatives: str = ""
+    threshold: float = 0.3
+    tokenizer: str = "superpoint"
+    view: str = "Colours"
+    heat: str | None = None
+    cut: float = 1.0
+    look: Look = field(default_factory=Look)
+
+    @classmethod
+    def of(cls, *values: Any) -> Controls:
+        """Check raw component values, the look last and as JSON text."""
+        prompts, negatives, threshold, tokenizer, view, heat, cut, look = values
+        return cls(
+            str(prompts or ""),
+            str(negatives or ""),
+            number("Threshold", threshold, 0.0, 0.99),
+            str(tokenizer or "superpoint"),
+            view if view in VIEWS else "Colours",
+            heat if isinstance(heat, str) else None,
+            number("Cut", cut, 5, 100) / 100,
+            parse_look(look),
+        )
+
+    def query(self) -> Query:
+        """Return what is asked; ValueError naming the field and the line."""
+        prompts = parse_prompts("Words", self.prompts)
+        if not prompts:
+            raise ValueError("Words: type at least one, one per line, for example: chair")
+        return Query(prompts, parse_prompts("Not these", self.negatives), self.threshold)
+
+
+def number(name: str, value: Any, low: float, high: float) -> float:
+    """Return a finite number within [low, high]; ValueError naming the field."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name}: expected a number from {low:g} to {high:g}, got {value!r:.40}")
+    return min(max(float(value), low), high)
+
+
+def parse_prompts(name: str, text: str) -> tuple[str, ...]:
+    """Split text into prompts, one per line, without blanks and repetitions.
+
+    Raises ValueError naming the field, the line and the limit when there is too much.
+    """
+    found: dict[str, str] = {}
+    for row, line in enumerate(text.splitlines(), 1):
+        prompt = " ".join("".join(c if c.isprintable() else " " for c in line).split())
+        if len(prompt) > MAX_PROMPT_LENGTH:
+            raise ValueError(
+                f"{name}: line {row} has {len(prompt):,} characters; "
+                f"shorten it to {MAX_PROMPT_LENGTH} or fewer."
+            )
+        if prompt:
+            found.setdefault(prompt.casefold(), prompt)
+    if len(found) > MAX_PROMPTS:
+        raise ValueError(
+            f"{name}: {len(found)} lines, but at most {MAX_PROMPTS} are compared at once; "
+            f"remove {len(found) - MAX_PROMPTS}."
+        )
+    return tuple(found.values())
+
+
+def parse_look(text: Any) -> Look:
+    """Read {"camera": ..., "dark": ...}; anything odd gives the default camera."""
+    try:
+        raw = json.loads(text) if isinstance(text, str) and len(text) < 4000 else None
+    except ValueError:
+        raw = None
+    if not isinstance(raw, dict):
+        return Look()
+    return Look(_camera(raw.get("camera")), raw.get("dark") is True)
+
+
+def _camera(raw: Any) -> dict[str, Any] | None:
+    if not isinstance(raw, Mapping):
+        return None
+    camera: dict[str, Any] = {}
+    for name in ("eye", "center", "up"):
+        vector = raw.get(name)
+        if not isinstance(vector, Mapping) or not all(_coordinate(vector.get(c)) for c in "xyz"):
+            return None
+        camera[name] = {c: float(vector[c]) for c in "xyz"}
+    projection = raw.get("projection")
+    if isinstance(projection, Mapping) and projection.get("type") == "orthographic":
+        camera["projection"] = {"type": "orthographic"}
+    return camera
+
+
+def _coordinate(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e4
+
+
+def parse_toggle(action: Any, label: Any, classes: int) -> tuple[str, int]:
+    """Check a click on the legend; ValueError when it names no row."""
+    if action not in ("hide", "solo", "all") or type(label) is not int:
+        raise ValueError("Legend: that click was not understood. Reload the page.")
+    if not 0 <= label <= classes:
+        raise ValueError(f"Legend: there is no row {label}; rows go from 0 to {classes}.")
+    return action, label

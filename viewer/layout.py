@@ -1,0 +1,373 @@
+"""The page: components, where they stand, and which event they call. The only Gradio module."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from viewer import compare, events, panels
+from viewer.controls import VIEWS, Controls
+from viewer.events import App, Screen
+from viewer.guard import guarded, staged
+from viewer.session import Store
+
+EXAMPLES = {
+    "Seats": "chair\nsofa\nstool\nbench",
+    "Room shell": "floor\nwall\nwindow\ndoor",
+    "Table and lamp": "table\nlamp\nrug\nplant",
+}
+FIRST_TRY = "sofa\nchair\ntable\nlamp\nrug\nfloor\nwall"
+EMPTY = """<div class="s4-empty"><h2>Point at things with words</h2><ol>
+<li><b>Open a scan.</b> One of the rooms on the left, or your own file: PLY, PCD, LAS, OBJ, GLB, …
+in any unit.</li>
+<li><b>Type words</b>, one per line, such as <i>chair</i> or <i>wooden table</i>, and press
+<b>Find</b>.</li>
+<li><b>Look</b> at labels, heatmaps and tokens; hide what is in the way; export the result.</li>
+</ol></div>"""
+WELCOME = panels.status("Loading the model. You can open a room meanwhile.", "busy")
+QUICK = {"show_progress": "hidden", "concurrency_id": "prompt", "concurrency_limit": 4}
+HEAVY = {"show_progress": "hidden", "concurrency_id": "encode", "concurrency_limit": 1}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Hold the components that events read and write."""
+
+    handle: Any
+    badge: Any
+    status: Any
+    empty: Any
+    work: Any
+    plot: Any
+    caption: Any
+    legend: Any
+    stats: Any
+    prompts: Any
+    negatives: Any
+    threshold: Any
+    tokenizer: Any
+    view: Any
+    heat: Any
+    cut: Any
+    look: Any
+
+    @property
+    def inputs(self) -> list[Any]:
+        """Session and controls, in the order of ``Controls.of``, the look last."""
+        controls = [self.prompts, self.negatives, self.threshold, self.tokenizer]
+        return [self.handle, *controls, self.view, self.heat, self.cut, self.look]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``updates`` fills."""
+        parts = [self.status, self.empty, self.work, self.plot, self.caption, self.legend]
+        return [*parts, self.stats, self.view, self.heat, self.prompts]
+
+
+def updates(screen: Screen) -> list[Any]:
+    """Turn a screen into one update per output of the page; None leaves a part alone."""
+    keep = lambda value: gr.skip() if value is None else value  # noqa: E731
+    shown = screen.figure is not None
+    heat = gr.skip()
+    if screen.heat_choices is not None:
+        heat = gr.Dropdown(
+            choices=list(screen.heat_choices), value=screen.heat, visible=screen.view == "Heatmap"
+        )
+    return [
+        status_of(screen),
+        gr.Column(visible=False) if shown else gr.skip(),
+        gr.Column(visible=True) if shown else gr.skip(),
+        keep(screen.figure),
+        keep(screen.caption),
+        keep(screen.legend),
+        keep(screen.stats),
+        keep(screen.view),
+        heat,
+        keep(screen.prompts),
+    ]
+
+
+def status_of(screen: Screen) -> Any:
+    """Turn a screen's status into HTML, or leave the line alone."""
+    if screen.status is None:
+        return gr.skip()
+    return panels.status(screen.status, screen.kind, screen.fraction)
+
+
+def build(model: Callable[[], Any], *, byte_budget: int) -> gr.Blocks:
+    """Build the app; see ``viewer.build``."""
+    app = App(model, Store(byte_budget))
+    with gr.Blocks(title="S4Token", fill_width=True, delete_cache=(3600, 86400)) as demo:
+        handle = gr.State(None, delete_callback=app.store.close)
+        look = gr.Textbox(visible="hidden", elem_id="s4-look")
+        with gr.Row(elem_id="s4-header"):
+            gr.HTML("<h1>S4Token</h1><p>Type words, see which points they mean.</p>")
+            badge = gr.HTML(elem_id="s4-badge")
+        with gr.Tabs(elem_id="s4-tabs"):
+            with gr.Tab("Explore"):
+                page = _explore(app, handle, look, badge)
+            with gr.Tab("Compare tokenizers"):
+                _compare(app, page)
+            with gr.Tab("About"):
+                card = gr.HTML()
+        demo.load(partial(_greet, app), None, [handle, badge, card, page.status, page.tokenizer])
+    return demo
+
+
+def _greet(app: App) -> list[Any]:
+    """Start a session; says which model answers, as soon as it is there."""
+    description = guarded(lambda: (app.model().description, app.model().tokenizers))
+    handle = app.store.open()
+    if isinstance(description, Screen):
+        return [handle, gr.skip(), gr.skip(), status_of(description), gr.skip()]
+    facts, names = description
+    choices = [(text, name) for name, text in events.TOKENIZERS.items() if name in names]
+    said = panels.status("Ready. Open a room on the left, or a file of your own.")
+    radio = gr.Radio(choices=choices, value=choices[0][1])
+    return [handle, panels.badge(facts), panels.about(facts), said, radio]
+
+
+def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=300, elem_id="s4-left"):
+            rooms, upload = _scene_controls()
+            prompts, find, examples = _prompt_controls()
+            negatives, threshold, tokenizer = _refine_controls()
+        with gr.Column(scale=4, min_width=480, elem_id="s4-right"):
+            status = gr.HTML(WELCOME, elem_id="s4-status", js_on_load=None)
+            with gr.Column(visible=True) as empty:
+                gr.HTML(EMPTY, js_on_load=None)
+                first = gr.Button(
+                    "Try it: a living room and seven words",
+                    variant="primary",
+                    elem_id="s4-first",
+                )
+            with gr.Column(visible=False) as work:
+                view, heat, cut, plot, caption, legend, stats, export, files = _picture()
+    page = Page(
+        handle, badge, status, empty, work, plot, caption, legend, stats, prompts, negatives,
+        threshold, tokenizer, view, heat, cut, look,
+    )  # fmt: skip
+    _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
+    _wire_query(app, page, find)
+    _wire_export(app, page, export, files)
+    return page
+
+
+def _scene_controls() -> tuple[dict[str, Any], Any]:
+    gr.HTML("<h3><span>1</span> Scan</h3>", js_on_load=None)
+    with gr.Row(elem_classes="s4-grid"):
+        rooms = {
+            kind: gr.Button(name, size="sm", min_width=110) for kind, name in events.ROOMS.items()
+        }
+    upload = gr.UploadButton("Open a file…", size="sm", elem_id="s4-upload")
+    return rooms, upload
+
+
+def _prompt_controls() -> tuple[Any, Any, list[tuple[Any, str]]]:
+    gr.HTML("<h3><span>2</span> Words</h3>", js_on_load=None)
+    prompts = gr.Textbox(
+        label="One per line",
+        placeholder="chair\ntable\nfloor",
+        lines=5,
+        max_lines=10,
+        elem_id="s4-prompts",
+        info="Shift+Enter or Find",
+    )
+    find = gr.Button("Find", variant="primary", elem_id="s4-find")
+    with gr.Row(elem_classes="s4-grid"):
+        examples = [
+            (gr.Button(name, size="sm", min_width=110), text) for name, text in EXAMPLES.items()
+        ]
+        examples.append((gr.Button("All in this room", size="sm", min_width=110), ""))
+    return prompts, find, examples
+
+
+def _refine_controls() -> tuple[Any, Any, Any]:
+    gr.HTML("<h3><span>3</span> Refine</h3>", js_on_load=None)
+    threshold = gr.Slider(
+        0, 0.95, value=0.3, step=0.05, label="Threshold", elem_id="s4-threshold",
+        info="Less probable labels stay unlabelled",
+    )  # fmt: skip
+    negatives = gr.Textbox(
+        label="Not these", placeholder="ceiling", lines=2, max_lines=4, elem_id="s4-negatives",
+        info="Points that fit these better get no label",
+    )  # fmt: skip
+    tokenizer = gr.Radio(
+        [(text, name) for name, text in events.TOKENIZERS.items()],
+        value="superpoint", label="Tokenizer", elem_id="s4-tokenizer",
+    )  # fmt: skip
+    return negatives, threshold, tokenizer
+
+
+def _picture() -> tuple[Any, ...]:
+    with gr.Row(elem_id="s4-toolbar"):
+        view = gr.Radio(
+            list(VIEWS), value="Colours", show_label=False, container=False, scale=4,
+            min_width=400, elem_id="s4-view",
+        )  # fmt: skip
+        heat = gr.Dropdown(
+            [], label="Heatmap of", visible=False, scale=2, min_width=130, elem_id="s4-heat",
+            filterable=False,
+        )  # fmt: skip
+        cut = gr.Slider(
+            5, 100, value=100, step=5, label="Show up to height, %", scale=2, min_width=170,
+            elem_id="s4-cut", buttons=[],
+        )  # fmt: skip
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=420):
+            plot = gr.Plot(
+                show_label=False, container=False, elem_id="s4-plot", elem_classes="s4-panel"
+            )
+            caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
+        with gr.Column(scale=1, min_width=290, elem_id="s4-side"):
+            legend = gr.HTML(elem_id="s4-legend", js_on_load="window.s4.legend(element, trigger)")
+            export = gr.Button("Export labelled PLY + JSON", size="sm", elem_id="s4-export")
+            files = gr.File(
+                label="Export", file_count="multiple", visible=False, interactive=False,
+                elem_id="s4-files",
+            )  # fmt: skip
+            stats = gr.HTML(elem_id="s4-stats", js_on_load=None)
+    return view, heat, cut, plot, caption, legend, stats, export, files
+
+
+def _js(panel: str = "s4-plot") -> str:
+    return f"(...a) => window.s4 ? window.s4.look('{panel}', a) : a"
+
+
+def _long(run: Callable[..., Screen], app: App, *fixed: Any) -> Callable[..., Iterator[list[Any]]]:
+    """Wrap ``run(app, handle, *fixed, controls, report)`` as a handler that shows stages."""
+
+    def handler(handle: str, *values: Any) -> Iterator[list[Any]]:
+        call = lambda report: run(app, handle, *fixed, Controls.of(*values), report)  # noqa: E731
+        for screen in staged(call):
+            yield updates(screen)
+
+    return handler
+
+
+def _quick(run: Callable[..., Screen], app: App) -> Callable[..., list[Any]]:
+    """Wrap ``run(app, handle, controls)`` as a handler."""
+    return lambda handle, *values: updates(guarded(lambda: run(app, handle, Controls.of(*values))))
+
+
+def _wire_scene(
+    app: App, page: Page, rooms: dict[str, Any], upload: Any, examples: list[tuple[Any, str]]
+) -> None:
+    def uploaded(path: str, handle: str, *values: Any) -> Iterator[list[Any]]:
+        yield from _long(events.open_file, app, path)(handle, *values)
+
+    wire = {"outputs": page.outputs, "js": _js(), "api_visibility": "private", **HEAVY}
+    for kind, button in rooms.items():
+        button.click(_long(events.open_room, app, kind), page.inputs, **wire)
+    upload.upload(uploaded, [upload, *page.inputs], **wire)
+    for button, text in examples:
+        button.click(_long(events.example, app, text), page.inputs, **wire)
+    page.tokenizer.input(_long(events.choose_tokenizer, app), page.inputs, **wire)
+
+
+def _wire_query(app: App, page: Page, find: Any) -> None:
+    def clicked(handle: str, *values: Any, event: gr.EventData) -> list[Any]:
+        data = event._data if isinstance(event._data, dict) else {}
+        return updates(
+            guarded(
+                lambda: events.toggle(
+                    app, handle, data.get("action"), data.get("label"), Controls.of(*values)
+                )
+            )
+        )
+
+    wire = {"outputs": page.outputs, "js": _js(), "api_visibility": "private", **QUICK}
+    gr.on(
+        [find.click, page.prompts.submit, page.negatives.submit, page.threshold.release],
+        _quick(events.ask, app),
+        page.inputs,
+        **wire,
+    )
+    gr.on(
+        [page.view.input, page.heat.input, page.cut.release],
+        _quick(events.redraw, app),
+        page.inputs,
+        trigger_mode="always_last",
+        **wire,
+    )
+    page.legend.click(clicked, page.inputs, **wire)
+
+
+def _wire_export(app: App, page: Page, button: Any, files: Any) -> None:
+    root = Path(tempfile.mkdtemp(prefix="s4token-export-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
+
+    def run(handle: str) -> list[Any]:
+        folder = root / str(handle)
+        done = guarded(lambda: compare.export(app, handle, folder))
+        if isinstance(done, Screen):
+            return [status_of(done), gr.skip()]
+        paths, said = done
+        return [panels.status(said), gr.File([str(p) for p in paths], visible=True)]
+
+    button.click(run, [page.handle], [page.status, files], api_visibility="private", **QUICK)
+
+
+def _compare(app: App, page: Page) -> None:
+    with gr.Row():
+        units = gr.Radio(
+            list(compare.FACTORS), value="× 1", label="Multiply the units by", elem_id="s4-units",
+            info="The same scan in kilometres, metres, millimetres",
+        )  # fmt: skip
+        coloring = gr.Radio(
+            list(compare.COLORINGS), value="Labels", label="Colour by", elem_id="s4-coloring",
+            info="Labels need words on the first page",
+        )  # fmt: skip
+        button = gr.Button("Compare", variant="primary", elem_id="s4-compare", min_width=120)
+    hint = "Open a scan and type words on the first page, then press Compare."
+    status = gr.HTML(panels.status(hint), elem_id="s4-compare-status", js_on_load=None)
+    plots, numbers = [], []
+    with gr.Row(equal_height=False):
+        for name in compare.ORDER:
+            with gr.Column(min_width=260, elem_classes="s4-column"):
+                gr.HTML(f"<h3>{events.TOKENIZERS[name]}</h3>", js_on_load=None)
+                plots.append(
+                    gr.Plot(
+                        show_label=False,
+                        container=False,
+                        elem_id=f"s4-plot-{name}",
+                        elem_classes=["s4-panel", "s4-linked"],
+                    )
+                )
+                numbers.append(gr.HTML(js_on_load=None))
+
+    def run(units: str, coloring: str, handle: str, *values: Any) -> Iterator[list[Any]]:
+        factor = compare.FACTORS.get(units, 0.0)
+        call = lambda report: compare.compare(  # noqa: E731
+            app, handle, Controls.of(*values), compare.Choice(factor, coloring), report
+        )
+        for step in staged(call):
+            if isinstance(step, Screen):
+                yield [status_of(step)] + [gr.skip()] * (2 * len(plots))
+                continue
+            found, said = step
+            pairs = [found.get(name) for name in compare.ORDER]
+            yield [
+                panels.status(said),
+                *(p.figure if p else None for p in pairs),
+                *(p.numbers if p else "" for p in pairs),
+            ]
+
+    gr.on(
+        [button.click, units.input, coloring.input],
+        run,
+        [units, coloring, *page.inputs],
+        [status, *plots, *numbers],
+        js=_js(f"s4-plot-{compare.ORDER[0]}"),
+        api_visibility="private",
+        **HEAVY,
+    )

@@ -1,0 +1,225 @@
+"""The text parts of a page as HTML: everything that comes from a user or a file is escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from viewer import colors
+
+if TYPE_CHECKING:
+    from viewer.controls import Controls
+    from viewer.session import Session
+
+
+def escape(text: object) -> str:
+    """Escape text for HTML and for the two template languages that Gradio runs over it."""
+    safe = html.escape(str(text))
+    return safe.translate({ord("{"): "&#123;", ord("}"): "&#125;", ord("$"): "&#36;"})
+
+
+def status(text: str, kind: str = "info", fraction: float | None = None) -> str:
+    """Write the status line; kind: info, busy or error; fraction in [0, 1] adds a progress bar."""
+    bar = ""
+    if fraction is not None:
+        percent = round(100 * min(max(fraction, 0.0), 1.0))
+        bar = (
+            f'<span class="s4-bar" role="progressbar" aria-label="progress" aria-valuemin="0" '
+            f'aria-valuemax="100" aria-valuenow="{percent}">'
+            f'<span style="width:{percent}%"></span></span>'
+        )
+    sign = {"error": "⚠", "busy": "●"}.get(kind, "")
+    mark = f'<span class="s4-sign" aria-hidden="true">{sign}</span>' if sign else ""
+    return f'<div class="s4-status s4-{kind}">{mark}<span>{escape(text)}</span>{bar}</div>'
+
+
+def chip(color: str) -> str:
+    """Write a square of a class's colour."""
+    return f'<span class="s4-chip" style="background:{color}" aria-hidden="true"></span>'
+
+
+def legend(session: Session) -> str:
+    """Write the table of classes with counts, percent, hide and solo; "" without an answer."""
+    answer = session.answer
+    if answer is None:
+        return ""
+    counts = np.bincount(answer.labels, minlength=len(answer.classes) + 1)
+    order = sorted(range(1, len(counts)), key=lambda i: -counts[i])
+    rows = [_legend_row(session, i, int(counts[i]), len(answer.labels)) for i in [*order, 0]]
+    show_all = (
+        '<button type="button" class="s4-link" data-action="all" data-label="0">show all</button>'
+        if session.hidden
+        else ""
+    )
+    return (
+        '<table class="s4-legend"><thead><tr><th scope="col">Class</th>'
+        '<th scope="col" class="s4-number">Points</th><th scope="col" class="s4-number">Share</th>'
+        f'<th scope="col">{show_all}</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    )
+
+
+def _legend_row(session: Session, label: int, count: int, total: int) -> str:
+    assert session.answer is not None
+    name = session.answer.classes[label - 1] if label else "unlabelled"
+    off = label in session.hidden
+    text, share = escape(name), count / total
+    others = set(range(len(session.answer.classes) + 1)) - {label}
+    alone = session.hidden == others
+    return (
+        f'<tr class="{"s4-off" if off else ""}">'
+        f'<th scope="row" title="{text}">{chip(colors.label_color(label))}{text}</th>'
+        f'<td class="s4-number">{count:,}</td>'
+        f'<td class="s4-number"><span class="s4-share" style="--share:{share:.4f}">'
+        f"{share:.1%}</span></td><td>"
+        f'<button type="button" data-action="hide" data-label="{label}" aria-pressed="{_bool(off)}"'
+        f' aria-label="hide {text}">{"show" if off else "hide"}</button>'
+        f'<button type="button" data-action="solo" data-label="{label}" '
+        f'aria-pressed="{_bool(alone)}" aria-label="only {text}">only</button></td></tr>'
+    )
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def caption(session: Session, c: Controls, shown: int, visible: int) -> str:
+    """Write what the picture shows of how much."""
+    assert session.cloud is not None
+    parts = [f"{c.view}: showing {shown:,} of {visible:,} points"]
+    total = len(session.cloud)
+    if visible < total:
+        parts.append(f"{total - visible:,} hidden by legend or cut")
+    if c.view == "Tokens":
+        parts = [f"Tokens: {len(session.layer.encoding.groups):,} centres, sized by extent"]
+    elif c.view == "Superpoints" and session.layer.coverage < 1:
+        parts.append(f"grey: the {1 - session.layer.coverage:.1%} of points that no token holds")
+    elif c.view == "Heatmap" and c.heat:
+        parts.append(f"similarity to “{c.heat}”")
+    elif c.view == "Colours" and session.cloud.colors is None:
+        parts.append("the file has no colours: shaded by height")
+    return f'<p class="s4-caption">{escape(" · ".join(parts))}</p>'
+
+
+def stats(session: Session) -> str:
+    """Write the facts about the open scan."""
+    assert session.cloud is not None
+    encoding = session.layer.encoding
+    points = session.cloud.points
+    size = points.max(axis=0).astype(np.float64) - points.min(axis=0)
+    facts = {
+        "Scan": session.name,
+        "Points": f"{len(points):,}",
+        "Extent": f"{' × '.join(f'{v:.4g}' for v in size)} units",
+        "Tokens": f"{len(encoding.groups):,} ({encoding.tokenizer}), "
+        f"median {np.median(encoding.groups.sizes):,.0f} points",
+        "Coverage": f"{session.layer.coverage:.1%} of the points are in a token",
+        **{f"Time: {stage}": f"{s:.2f} s" for stage, s in encoding.seconds.items()},
+    }
+    notes = "".join(f"<li>{escape(note)}</li>" for note in encoding.notes)
+    return table(facts) + (f'<ul class="s4-notes">{notes}</ul>' if notes else "")
+
+
+def table(facts: Mapping[str, object]) -> str:
+    """Write name-value rows."""
+    rows = "".join(
+        f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in facts.items()
+    )
+    return f'<table class="s4-facts"><tbody>{rows}</tbody></table>'
+
+
+def token_labels(session: Session) -> np.ndarray:
+    """Return the most frequent label among each token's points, (M,), 0 without an answer."""
+    count = len(session.layer.encoding.groups)
+    answer = session.answer
+    if answer is None:
+        return np.zeros(count, dtype=np.int64)
+    width = len(answer.classes) + 1
+    votes = np.bincount(
+        answer.superpoints.astype(np.int64) * width + answer.labels, minlength=count * width
+    )
+    return votes.reshape(count, width).argmax(axis=1)
+
+
+def token_paint(session: Session) -> tuple[list[str], list[str]]:
+    """Return a colour and a hover text for every token."""
+    sizes = session.layer.encoding.groups.sizes
+    if session.answer is None:
+        paint = [colors.CLASSES[i] for i in session.layer.shade]
+        return paint, [f"token {m}: {n:,} points" for m, n in enumerate(sizes)]
+    labels = token_labels(session).tolist()
+    name = ["unlabelled", *session.answer.classes]
+    paint = [colors.label_color(label) for label in labels]
+    texts = [
+        f"token {m}: {name[i]}, {n:,} points"
+        for m, (i, n) in enumerate(zip(labels, sizes, strict=True))
+    ]
+    return paint, texts
+
+
+def shown_tokens(session: Session, cut: float) -> np.ndarray:
+    """Return the tokens that neither the legend nor the height cut hides."""
+    assert session.cloud is not None
+    keep = ~np.isin(token_labels(session), list(session.hidden))
+    if session.answer is None:
+        keep[:] = True
+    height = session.cloud.points @ session.cloud.up.astype(session.cloud.points.dtype)
+    top = height.min() + cut * (height.max() - height.min())
+    return np.flatnonzero(keep & (session.layer.centers @ session.cloud.up <= top))
+
+
+def badge(description: Mapping[str, Any]) -> str:
+    """Write which checkpoint and which CLIP answer."""
+    text = f"{description.get('checkpoint', '?')} · {description.get('clip', '?')}"
+    warn = ""
+    if description.get("clip_is_small"):
+        warn = '<span class="s4-warn">small CLIP-text-aligned model, not CLIP</span>'
+    if not description.get("trained", True):
+        warn += '<span class="s4-warn">untrained weights: answers are noise</span>'
+    return f'<div class="s4-badge"><span>{escape(text)}</span>{warn}</div>'
+
+
+LIMITS = (
+    "The small model that ships is aligned to CLIP's text space, but it is not CLIP: it saw little "
+    "data and few words. Expect it to confuse look-alikes and to miss rare words.",
+    "Words are compared with whole tokens: nothing smaller than a token can get its own label.",
+    "A label means “the best of your words”, not “certainly this”. Raise the threshold, or add "
+    "words for what else is in the scan, to make it stricter.",
+    "The bundled rooms are synthetic; real scans are noisier and harder.",
+    "kNN and radius tokens depend on the scan's units and density; superpoints do not. The "
+    "Compare page shows it.",
+)
+
+
+def about(description: Mapping[str, Any], device: str = "") -> str:
+    """Write the model card of what is loaded."""
+    small = description.get("clip_is_small")
+    facts = {
+        "Checkpoint": description.get("checkpoint", "?"),
+        "CLIP": f"{description.get('clip', '?')}"
+        + (" (small, CLIP-text-aligned, not CLIP)" if small else ""),
+        "Trained": "yes" if description.get("trained") else "no: answers are noise",
+        "Parameters": _count(description.get("parameters")),
+        "SHA-256": description.get("sha256", "?"),
+        **({"Device": device} if device else {}),
+    }
+    limits = "".join(f"<li>{escape(line)}</li>" for line in LIMITS[0 if small else 1 :])
+    return (
+        f'<section class="s4-about"><h2>What answers here</h2>{table(facts)}'
+        f"<h2>What to know before you trust it</h2><ul>{limits}</ul>"
+        "<h2>Your data</h2><p>Scans stay on the machine that runs this app. The page loads nothing "
+        "from the internet, uploads are deleted after a day, and an idle scan is unloaded when "
+        "memory gets short.</p></section>"
+    )
+
+
+def _count(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value or "?")
+
+
+def names(items: Sequence[str], most: int = 6) -> str:
+    """Join names for a label, the rest as a count (plain text, not HTML)."""
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,76 @@
+"""How the app is served: only to this machine, with nothing fetched from another one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from gradio.themes import Soft
+from starlette.middleware import Middleware
+
+STATIC = Path(__file__).parent / "static"
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'"
+)
+"""Content security policy: the browser itself refuses every request to another machine."""
+
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+
+class SecurityHeaders:
+    """ASGI middleware that adds the content policy to every HTTP answer."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and add headers to its answer."""
+
+        async def with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                extra = {
+                    b"content-security-policy": POLICY.encode(),
+                    b"x-content-type-options": b"nosniff",
+                    b"referrer-policy": b"no-referrer",
+                }
+                message["headers"] = [*message.get("headers", []), *extra.items()]
+            await send(message)
+
+        await self.app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def launch_options() -> dict[str, Any]:
+    """Return arguments of ``launch``; see ``viewer.launch_options``."""
+    return {
+        "theme": _theme(),
+        "css": (STATIC / "app.css").read_text(encoding="utf-8"),
+        "head": f"<script>{(STATIC / 'app.js').read_text(encoding='utf-8')}</script>",
+        "app_kwargs": {"middleware": [Middleware(SecurityHeaders)]},
+        "share": False,
+        "allowed_paths": [],
+        "max_file_size": "1gb",
+        "run_history": False,
+        "ssr_mode": False,
+        "footer_links": ["settings"],
+        "quiet": True,
+    }
+
+
+def _theme() -> Any:
+    """Return a quiet theme with the system's own fonts: nothing is fetched."""
+    theme = Soft(
+        primary_hue="blue",
+        neutral_hue="slate",
+        spacing_size="sm",
+        font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"),
+        font_mono=("ui-monospace", "Consolas", "monospace"),
+    )
+    plain = {"background_fill": "transparent", "text_color": "*body_text_color"}
+    titles = {f"block_title_{k}{d}": v for k, v in plain.items() for d in ("", "_dark")}
+    return theme.set(**titles, block_title_padding="0", block_title_text_weight="600")

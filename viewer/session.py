@@ -1,0 +1,219 @@
+"""What the server remembers of every open page, within a byte budget."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+
+from s4token import Encoding, PointCloud, Segmentation
+from viewer.colors import neighbour_colors
+
+Key = tuple[str, float]
+"""Tokenizer and the factor the units were multiplied by."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Hold an encoding with what a picture needs of it.
+
+    token: (N,) int32 token that holds each point, the nearest where several do, -1 where none.
+    """
+
+    encoding: Encoding
+    token: np.ndarray
+
+    @classmethod
+    def of(cls, encoding: Encoding) -> Layer:
+        """Derive the layer of an encoding."""
+        return cls(encoding, token_of_points(encoding))
+
+    @cached_property
+    def centers(self) -> np.ndarray:
+        """Mean of every token's points, (M, 3) float64."""
+        groups, points = self.encoding.groups, self.encoding.cloud.points
+        total = np.add.reduceat(points[groups.index].astype(np.float64), groups.offsets[:-1])
+        return total / groups.sizes[:, None]
+
+    @cached_property
+    def extent(self) -> np.ndarray:
+        """Root mean square distance of every token's points from its centre, (M,) float64."""
+        groups, points = self.encoding.groups, self.encoding.cloud.points
+        center = np.repeat(self.centers, groups.sizes, axis=0)
+        square = ((points[groups.index] - center) ** 2).sum(axis=1)
+        return np.sqrt(np.add.reduceat(square, groups.offsets[:-1]) / groups.sizes)
+
+    @cached_property
+    def shade(self) -> np.ndarray:
+        """Palette index per token, different from its neighbours', (M,) int16."""
+        return neighbour_colors(self.centers)
+
+    @property
+    def coverage(self) -> float:
+        """Share of points that some token holds, in [0, 1]."""
+        return float((self.token >= 0).mean())
+
+
+def token_of_points(encoding: Encoding) -> np.ndarray:
+    """Return the token that holds each point, (N,) int32; -1 for points in no token."""
+    groups, points = encoding.groups, encoding.cloud.points
+    if groups.is_partition:
+        return groups.labels
+    owner = np.repeat(np.arange(len(groups), dtype=np.int32), groups.sizes)
+    member = points[groups.index].astype(np.float64)
+    center = np.add.reduceat(member, groups.offsets[:-1]) / groups.sizes[:, None]
+    distance = ((member - center[owner]) ** 2).sum(axis=1)
+    order = np.argsort(-distance, kind="stable")  # the nearest is written last and stays
+    token = np.full(groups.n_points, -1, dtype=np.int32)
+    token[groups.index[order]] = owner[order]
+    return token
+
+
+@dataclass(frozen=True)
+class Query:
+    """Hold what is asked of a scan."""
+
+    prompts: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+    threshold: float = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """Hold one page's scan, its encodings and the last answer; cloud None: nothing is open."""
+
+    name: str = ""
+    cloud: PointCloud | None = None
+    suggestions: tuple[str, ...] = ()
+    tokenizer: str = "superpoint"
+    layers: Mapping[Key, Layer] = field(default_factory=lambda: MappingProxyType({}))
+    query: Query = Query()
+    answer: Segmentation | None = None
+    hidden: frozenset[int] = frozenset()
+
+    @property
+    def layer(self) -> Layer:
+        """Return the layer on screen."""
+        return self.layers[self.tokenizer, 1.0]
+
+    def with_layers(self, layers: Mapping[Key, Layer]) -> Session:
+        """Return the session with further layers."""
+        return replace(self, layers=MappingProxyType({**self.layers, **layers}))
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Memory of all arrays, each counted once."""
+        clouds = [self.cloud, *(layer.encoding.cloud for layer in self.layers.values())]
+        arrays: list[np.ndarray | None] = []
+        for cloud in clouds:
+            if cloud is not None:
+                arrays += [cloud.points, cloud.colors, cloud.normals, *cloud.attributes.values()]
+        for layer in self.layers.values():
+            groups = layer.encoding.groups
+            arrays += [layer.token, layer.encoding.features, groups.index, groups.offsets]
+        if self.answer is not None:
+            a = self.answer
+            arrays += [a.labels, a.confidence, a.superpoints, a.scores]
+        found = {_address(a): a.nbytes for a in arrays if a is not None}
+        return sum(found.values())
+
+
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+class Store:
+    """Keep sessions by handle; the least recently used give way when the budget is full."""
+
+    def __init__(self, byte_budget: int) -> None:
+        self.byte_budget = byte_budget
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._evicted: set[str] = set()
+        self._lock = threading.RLock()
+
+    def open(self) -> str:
+        """Return the handle of a new, empty session."""
+        handle = secrets.token_urlsafe(16)
+        with self._lock:
+            self._sessions[handle] = Session()
+        return handle
+
+    def get(self, handle: str | None) -> Session:
+        """Return a session and mark it as used; ValueError when it has no scan (any more)."""
+        with self._lock:
+            session = self._sessions.get(handle or "")
+            if session is None or session.cloud is None:
+                if handle in self._evicted:
+                    raise ValueError(
+                        f"Scan: it was unloaded because all open pages together exceeded "
+                        f"{size_text(self.byte_budget)}. Open it again; your prompts are kept."
+                    )
+                raise ValueError("Scan: none is open yet. Choose a room or open a file first.")
+            self._sessions.move_to_end(handle or "")
+            return session
+
+    def has_scan(self, handle: str | None) -> bool:
+        """Whether a session has a scan open."""
+        with self._lock:
+            session = self._sessions.get(handle or "")
+            return session is not None and session.cloud is not None
+
+    def update(
+        self, handle: str | None, change: Callable[[Session], Session]
+    ) -> tuple[Session, str]:
+        """Replace a session by ``change(session)`` and make room for it.
+
+        Returns the session and one line that says what was unloaded, or "". Raises ValueError,
+        with the old session kept, when the new one alone exceeds the budget.
+        """
+        if not handle:
+            raise ValueError("Page: it lost its session. Reload the page.")
+        with self._lock:
+            session = change(self._sessions.get(handle, Session()))
+            note = ""
+            if session.nbytes > self.byte_budget and session.cloud is not None:
+                session = replace(
+                    session, layers=MappingProxyType({(session.tokenizer, 1.0): session.layer})
+                )
+                note = "Other tokenizations of this scan were unloaded to save memory."
+            if session.nbytes > self.byte_budget:
+                raise ValueError(
+                    f"{session.name}: needs {size_text(session.nbytes)} of memory but the app may "
+                    f"use {size_text(self.byte_budget)}. Downsample the scan and open it again."
+                )
+            self._sessions[handle] = session
+            self._sessions.move_to_end(handle)
+            self._evicted.discard(handle)
+            return session, self._evict(handle) or note
+
+    def _evict(self, keep: str) -> str:
+        gone = 0
+        while sum(s.nbytes for s in self._sessions.values()) > self.byte_budget:
+            oldest = next((h for h, s in self._sessions.items() if h != keep and s.nbytes), None)
+            if oldest is None:
+                break
+            self._sessions[oldest] = Session()
+            self._evicted.add(oldest)
+            gone += 1
+        return f"Unloaded {gone} scan(s) of idle pages to make room." if gone else ""
+
+    def close(self, handle: str | None) -> None:
+        """Forget a session."""
+        with self._lock:
+            self._sessions.pop(handle or "", None)
+            self._evicted.discard(handle or "")
+
+
+def size_text(count: float) -> str:
+    """Write a number of bytes for people."""
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

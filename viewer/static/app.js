@@ -1,0 +1,96 @@
+/* Small helpers of the page: the camera that events carry, linked panels, the legend's clicks.
+   Plain script, no dependency; Plotly is the one that Gradio bundles. */
+(() => {
+  const plotOf = (id) => document.querySelector(`#${CSS.escape(id)} .js-plotly-plot`);
+  const sceneOf = (gd) => gd && gd._fullLayout && gd._fullLayout.scene && gd._fullLayout.scene._scene;
+  const dark = () => document.body.classList.contains("dark");
+  const last = {}; // the camera of each panel, for moments in which it is being rebuilt
+
+  const cameraOf = (id) => {
+    const scene = sceneOf(plotOf(id));
+    try {
+      if (scene) last[id] = scene.getCamera();
+    } catch (error) {
+      /* not drawn yet */
+    }
+    return last[id] || null;
+  };
+
+  /* Put camera and theme into the last input of an event. */
+  const look = (id, inputs) => {
+    const values = [...inputs];
+    values[values.length - 1] = JSON.stringify({ camera: cameraOf(id), dark: dark() });
+    return values;
+  };
+
+  const legend = (element, trigger) => {
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest("button[data-action]");
+      if (!button) return;
+      trigger("click", { action: button.dataset.action, label: Number(button.dataset.label) });
+    });
+  };
+
+  /* Panels of the comparison share one camera. */
+  const link = (gd) => {
+    if (gd.s4linked) return;
+    gd.s4linked = true;
+    const spread = () => {
+      const camera = sceneOf(gd).getCamera();
+      for (const other of document.querySelectorAll(".s4-linked .js-plotly-plot")) {
+        const scene = sceneOf(other);
+        if (other === gd || !scene) continue;
+        scene.setViewport({ ...scene.fullSceneLayout, camera });
+      }
+    };
+    gd.on("plotly_relayouting", spread);
+    gd.on("plotly_relayout", spread);
+  };
+
+  /* Gradio drops a plot without telling Plotly: free its WebGL context, browsers allow few. */
+  const release = (node) => {
+    if (node.nodeType !== Node.ELEMENT_NODE) return;
+    const plots = node.matches(".js-plotly-plot") ? [node] : node.querySelectorAll(".js-plotly-plot");
+    for (const gd of plots) {
+      // A node that was only moved is back in the page by now.
+      setTimeout(() => {
+        if (!gd.isConnected && window.Plotly) window.Plotly.purge(gd);
+      }, 0);
+    }
+  };
+
+  const announce = () => {
+    for (const id of ["s4-status", "s4-compare-status"]) {
+      const line = document.getElementById(id);
+      if (!line || line.getAttribute("aria-live")) continue;
+      line.setAttribute("role", "status");
+      line.setAttribute("aria-live", "polite");
+    }
+  };
+
+  const recolour = () => {
+    const ink = dark() ? "#E5E7EB" : "#1F2937";
+    for (const gd of document.querySelectorAll(".js-plotly-plot")) {
+      if (window.Plotly && gd._fullLayout) window.Plotly.relayout(gd, { "font.color": ink });
+    }
+  };
+
+  const start = () => {
+    new MutationObserver((changes) => {
+      for (const change of changes) change.removedNodes.forEach(release);
+      for (const gd of document.querySelectorAll(".s4-linked .js-plotly-plot")) {
+        if (sceneOf(gd)) link(gd);
+      }
+      announce();
+    }).observe(document.body, { childList: true, subtree: true });
+    new MutationObserver(recolour).observe(document.body, {
+      attributes: true,
+      attributeFilter: ["class"],
+    });
+    announce();
+  };
+
+  window.s4 = { look, legend, cameraOf };
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
+})();
