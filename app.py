@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the app until it is stopped; exit code 2 for a bad argument or checkpoint."""
     parser = argparse.ArgumentParser(description="Type words, get a segmented point cloud.")
-    parser.add_argument("--port", type=int, default=7860, help="0 to 65535 (default 7860)")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this machine)")
     parser.add_argument("--checkpoint", help="a .safetensors file (default: the shipped one)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
     args = parser.parse_args(argv)
+    if args.port is not None and not 1 <= args.port <= 65535:
+        parser.error(f"--port: expected 1 to 65535, got {args.port}")
 
     def load() -> object:
         import s4token
@@ -32,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _, url, _ = demo.launch(
                 server_name=args.host, server_port=args.port, prevent_thread_lock=True, **options
             )
-            print(f"S4Token is at {url} (stop with Ctrl+C)", flush=True)
             model.result()
+            print(f"S4Token is at {url} (stop with Ctrl+C)", flush=True)
             demo.block_thread()
         except (ValueError, OSError, ImportError, RuntimeError) as error:
             print(f"app.py: {error}", file=sys.stderr)

@@ -160,8 +160,14 @@ class FrozenCLIP(nn.Module):
             )
         try:
             clip, _, _ = open_clip.create_model_and_transforms(name, pretrained=tag)
-        except OSError as error:
-            raise ConnectionError(f"clip: {name}:{tag} could not be fetched: {error}") from error
+        except Exception as error:
+            # open_clip lets the errors of pickle, safetensors and the hub's client through.
+            reason = str(error).strip().split("\n")[0]
+            if tag in known:
+                raise ConnectionError(
+                    f"clip: {name}:{tag} could not be fetched: {reason}"
+                ) from error
+            raise ValueError(f"clip: {tag} holds no weights of {name}: {reason}") from error
         return cls(clip, open_clip.get_tokenizer(name), name=name, tag=tag)
 
     @cached_property

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s4token.augment import rotate_yaw
+from s4token.augment import yaw
 from s4token.datasets import Named, objects
 from s4token.io import read_scan
 from s4token.model import TOKENIZATIONS
@@ -58,7 +58,7 @@ class Bank:
         for number in progress(missing):
             arrays = _arrays(self._scan(number, named, scans), self.views)
             temporary = self.folder / f".{os.getpid()}.npz"
-            np.savez(temporary, **arrays)
+            np.savez(temporary, allow_pickle=False, **arrays)
             os.replace(temporary, self.path(number))
 
     def _scan(self, number: int, named: list[Named] | None, scans: list[Scan]) -> Scan:
@@ -70,15 +70,17 @@ class Bank:
         else:
             kind = ROOM_KINDS[rng.integers(len(ROOM_KINDS))]
             seed = int(rng.integers(2**31))
-            scan = room(kind, seed, points=2 * points, objects=named)
             fate = rng.random()
+            # A single frame sees little of a room, a trajectory about half of its surfaces.
+            dense = max(2 * points, 250_000) if fate < 0.15 else 2 * points
+            scan = room(kind, seed, points=dense, objects=named)
             if fate < 0.15:
                 scan = simulate_frame(scan, rng)
             elif fate < 0.85:
                 scan = simulate(scan, rng, points=points)
         if len(scan.cloud) > points:
             scan = _select(scan, np.sort(rng.permutation(len(scan.cloud))[:points]))
-        cloud = rotate_yaw(scan.cloud, rng)
+        cloud = yaw(scan.cloud, rng)
         return Scan(scan.name, cloud, scan.labels, scan.classes)
 
 

@@ -75,7 +75,8 @@ def read_header(path: str | Path) -> dict[str, Any]:
         ) from None
     try:
         header = json.loads(metadata["s4token"])
-    except (KeyError, ValueError):
+        header["kind"]
+    except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"{path}: not an S4Token checkpoint: its header has no 's4token' entry"
         ) from None

@@ -245,15 +245,14 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _render(options: argparse.Namespace) -> None:
-    from s4token.picture import contact_sheet
+    from s4token.picture import contact_sheet, label_sheet
 
     _writable(options.out, ".png")
-    contact_sheet(
-        _read(options.scan, options.up) if not options.labels else options.scan,
-        options.out,
-        views=options.views,
-        size=options.size,
-    )
+    if options.labels:
+        label_sheet(options.scan, options.out, views=options.views, size=options.size)
+    else:
+        cloud = _read(options.scan, options.up)
+        contact_sheet(cloud, options.out, views=options.views, size=options.size)
     print(options.out)
 
 

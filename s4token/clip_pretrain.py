@@ -23,7 +23,7 @@ from s4token.backbone import SMALL_CLIP, SMALL_NAME, FrozenCLIP, build, small_to
 from s4token.datasets import Named, objects
 from s4token.render import render, splat_radii
 from s4token.segment import text_features
-from s4token.training import Loop, parameter_groups
+from s4token.training import Loop, parameter_groups, processes
 from s4token.types import Camera, PointCloud
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class _Objects:
             cloud,
             [camera],
             radii=self.radii[number],
-            background=tuple(int(c) for c in shade),
+            background=(int(shade[0]), int(shade[1]), int(shade[2])),
             point_size=float(np.exp(rng.uniform(-0.3, 0.4))),
         )
         return view.images[0], np.where(view.point_index[0, 1::2, 1::2] >= 0, self.ids[number], 0)
@@ -238,6 +238,8 @@ def pretrain_clip(
 
     loop = Loop(folder, config.steps, config.lr)
     loop.run(clip.clip.visual, optimizer, step, progress)
+    if processes()[0] > 0:
+        return {}
     clip.clip.visual.requires_grad_(False)
     metrics = _evaluate(trainer, _Views(pick(paths, held_scenes), names))
     metrics |= _evaluate_objects(trainer, _Objects(pick(named, held_objects), names, 112))

@@ -39,11 +39,11 @@ def knn(
     tree = KDTree(points, compact_nodes=False, balanced_tree=False)
     distance, index = tree.query(points if queries is None else queries, k=k, workers=-1)
     shape = (-1, k)
-    return index.reshape(shape).astype(np.int32), distance.reshape(shape)
+    return np.asarray(index, np.int32).reshape(shape), np.reshape(distance, shape)
 
 
 @njit(cache=True, nogil=True)
-def smallest_eigenvector(  # noqa: PLR0917
+def smallest_eigenvector(
     xx: float, xy: float, xz: float, yy: float, yz: float, zz: float
 ) -> tuple[float, float, float, float, float, float]:
     """Return (x, y, z, l0, l1, l2) of a symmetric 3x3 matrix: ascending eigenvalues, unit vector.

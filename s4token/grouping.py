@@ -25,7 +25,16 @@ def _seeds(cloud: PointCloud, count: int) -> np.ndarray:
         return np.zeros(1, dtype=np.int32)
     size = extent / np.sqrt(SEED_CANDIDATES * count)
     candidates, _ = voxel_downsample(points, size)
+    if len(candidates) < count:
+        # Points far from all others made the voxels too large for the rest.
+        return farthest_point_sample(points, count)
     return candidates[farthest_point_sample(points[candidates], count)]
+
+
+def _at_least_one(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,9 @@ class KNN:
 
     count: int = 512
     size: int = 32
+
+    def __post_init__(self) -> None:
+        _at_least_one(count=self.count, size=self.size)
 
     def __call__(self, cloud: PointCloud) -> Groups:
         """Return overlapping groups of equal size around their seeds."""
@@ -57,6 +69,11 @@ class Radius:
     count: int = 512
     radius: float = 0.2
     size: int = 32
+
+    def __post_init__(self) -> None:
+        _at_least_one(count=self.count, size=self.size)
+        if not 0 < self.radius < float("inf"):
+            raise ValueError(f"radius: expected a positive length, got {self.radius}")
 
     def __call__(self, cloud: PointCloud) -> Groups:
         """Return overlapping groups; a seed without neighbours is a group of its own."""

@@ -114,7 +114,7 @@ def _place(points: np.ndarray) -> tuple[np.ndarray, Float[np.ndarray, "3"]]:
     points = points.astype(np.float64, copy=False)
     with np.errstate(over="ignore"):
         low, extent = points.min(axis=0), float(np.ptp(points, axis=0).max())
-    far = np.finfo(np.float32).eps * float(np.abs(points).max()) > 1e-5 * extent
+    far = float(np.finfo(np.float32).eps) * float(np.abs(points).max()) > 1e-5 * extent
     if not far or not (extent == 0 or 1e-30 < extent < 1e30):
         return points, np.zeros(3)
     step = 10.0 ** np.floor(np.log10(extent)) if extent > 0 else 0.0
@@ -325,8 +325,8 @@ def _replacing(*targets: Path) -> Iterator[list[Path]]:
         yield drafts
         for draft, target in zip(drafts, targets, strict=True):
             os.replace(draft, target)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except Exception as error:  # lazrs reports a full disk with an exception of its own
+        reason = getattr(error, "strerror", None) or str(error)
         raise ValueError(
             f"{targets[0]}: cannot be written ({reason}); what was there before is unchanged"
         ) from error

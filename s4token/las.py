@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import ceil, log10
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,33 @@ import numpy as np
 
 from s4token.tables import RGB, Columns
 
+_CHUNK = 1 << 20  # points
 _KEPT = ("intensity", "return_number", "classification")
+
+
+@contextmanager
+def _parsing() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # parsers of foreign bytes raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"not a readable LAS or LAZ file ({reason})") from error
+
+
+def _check_records(head: bytes, size: int) -> None:
+    """Refuse more variable-length records than fit, which laspy would look for one by one."""
+    if head[:4] != b"LASF" or len(head) < 227:
+        raise ValueError("does not begin as LAS files do: not a LAS or LAZ file, or truncated")
+    start, points, count = struct.unpack_from("<HII", head, 94)
+    extended = (
+        struct.unpack_from("<QI", head, 235) if head[25] >= 4 and len(head) >= 247 else (0, 0)
+    )
+    first, more = extended
+    if count * 54 > min(points, size) - start or more * 60 > size - min(first, size):
+        raise ValueError(
+            f"the header promises {count + more:,} variable-length records, more than fit the "
+            "file: damaged file"
+        )
 
 
 def read_las(path: Path) -> Columns:
@@ -21,28 +49,39 @@ def read_las(path: Path) -> Columns:
     """
     import laspy
 
-    with laspy.open(path) as reader:
+    with path.open("rb") as stream:
+        size = path.stat().st_size
+        _check_records(stream.read(375), size)
+        stream.seek(0)
+        with _parsing():
+            reader = laspy.open(stream, closefd=False)
         header = reader.header
         needed = header.offset_to_point_data + header.point_count * header.point_format.size
-        size = path.stat().st_size
         if not header.are_points_compressed and needed > size:
             raise ValueError(
                 f"the header promises {header.point_count:,} points, {needed:,} bytes, but the "
                 f"file has {size:,}: truncated file"
             )
-        las = reader.read()
-    if len(las.points) != header.point_count:
+        with _parsing():
+            # Not all at once: the compressed size says nothing about a count that is a lie.
+            chunks = list(reader.chunk_iterator(_CHUNK))
+    if sum(map(len, chunks)) != header.point_count or not chunks:
         raise ValueError(
-            f"the header promises {header.point_count:,} points, {len(las.points):,} follow"
+            f"the header promises {header.point_count:,} points, {sum(map(len, chunks)):,} follow"
         )
-    columns = {axis: np.asarray(las[axis], dtype=np.float64) for axis in "xyz"}
-    extra = set(las.point_format.extra_dimension_names)
-    for name in las.point_format.dimension_names:
-        values = np.asarray(las[name])
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([np.asarray(chunk[name]) for chunk in chunks])
+
+    columns = {axis: column(axis).astype(np.float64) for axis in "xyz"}
+    names, extra = header.point_format.dimension_names, header.point_format.extra_dimension_names
+    kept = {*_KEPT, *extra}
+    for name in names:
+        values = column(name)
         # The format has two dozen fields; those that nobody filled in are left out.
-        if name not in ("X", "Y", "Z", *RGB) and (name in (*_KEPT, *extra) or values.any()):
+        if name not in ("X", "Y", "Z", *RGB) and (name in kept or values.any()):
             columns[name] = values
-    colors = {c: np.asarray(las[c]) for c in RGB if c in las.point_format.dimension_names}
+    colors = {name: column(name) for name in RGB if name in header.point_format.dimension_names}
     return columns | (colors if any(v.any() for v in colors.values()) else {})
 
 

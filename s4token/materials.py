@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 Color = tuple[float, float, float]
+Rng = np.random.Generator
 
 PATTERNS = (
     "plain",
@@ -40,48 +41,54 @@ class Material:
     contrast: float = 1.0
 
 
+def pick(rng: Rng, *options):
+    """Return one of the options."""
+    return options[int(rng.integers(len(options)))]
+
+
 def _rgb(text: str) -> Color:
     return tuple(int(text[i : i + 2], 16) / 255 for i in (0, 2, 4))  # type: ignore[return-value]
 
 
-def _palette(text: str) -> list[Color]:
+def palette(text: str) -> list[Color]:
+    """Return the colours of hexadecimal words."""
     return [_rgb(word) for word in text.split()]
 
 
-PAINTS = _palette(
+PAINTS = palette(
     "f4f1ea efece4 e8e6e1 ffffff f7f5f0 dcd9d2 cfd3d6 e9dfcf f0e6d2 d8cbb3 c9d6df bfcfc2 e3d0c4 "
     "d9d9d9 b8bcc0 a9b8c4 d6c7d8 f3e3b5 8fa3ad 7d8f86 c4a484 93a8b8 b5503c 44576b 5b6e58"
 )
-CEILINGS = _palette("ffffff f6f5f1 efeee9 e6e4de f2f2f2 dddddd d8d4c8")
-WOODS = _palette(
+CEILINGS = palette("ffffff f6f5f1 efeee9 e6e4de f2f2f2 dddddd d8d4c8")
+WOODS = palette(
     "c8a06a b98b56 d9b98a e3cba4 a0703c 8a5a2e 6f4524 553319 3d2414 c19a6b b5835a 9c6b3f d2b48c "
     "7a4a2b eadcc2 a67b5b 4a3020 916a46 caa67e"
 )
-FABRICS = _palette(
+FABRICS = palette(
     "8c8c8c b0aca4 6d6f73 4a4c50 d3cdc0 c2b59b 9b8f7a 7c6f5c 5d5347 2f3237 1f2126 34495e 47607a "
     "6d8299 4f6b52 7f9272 a35c44 8c2f2a c1762f d8b04c b48ea0 6c5a7c e9e4da f3f0e8 225577 a02c3a "
     "557a95 b7c9cf 305050"
 )
-LEATHERS = _palette("2a211c 4b3226 6b4630 8d5f3c b08a62 1b1b1d 3a3a3c d9cfc0 f0ebe2 7a2a22")
-METALS = _palette("b8bcc0 9a9ea3 d5d8da 6e7276 4a4d50 2c2e30 1b1c1e c9b27c f0f0f0 8a8378")
-PLASTICS = _palette(
+LEATHERS = palette("2a211c 4b3226 6b4630 8d5f3c b08a62 1b1b1d 3a3a3c d9cfc0 f0ebe2 7a2a22")
+METALS = palette("b8bcc0 9a9ea3 d5d8da 6e7276 4a4d50 2c2e30 1b1c1e c9b27c f0f0f0 8a8378")
+PLASTICS = palette(
     "f2f2f0 e4e4e2 1d1e20 2e3033 5a5d61 8d9196 c7c9cb c0392b e67e22 f1c40f 27ae60 2980b9 8e44ad "
     "16a085 d35400 34495e ecf0f1 e8a0b0 3d6fb4 a0c45a"
 )
-CERAMICS = _palette("ffffff f8f8f6 efece6 e6e9ec f5f0e0 3b3f45 7aa0b8 b5c7b0 c86b4a d9b36c")
-FLOORS_TILE = _palette("e8e4dc d6d0c4 bdb6a8 a39c90 8a8680 cfd2d3 f0eee8 6b6a68 c9a98a b0785a")
-CARPETS = _palette("8d8f92 6f757c a59f93 c4bba8 5b6470 7a6a58 4c5a4f 8a4b45 3f4a60 b3a890 9a958c")
-BRICKS = _palette("9c5a42 a8674e 8a4a38 b58068 c9a08a 7d4434 d8cfc4 6e5a52")
-GREENS = _palette("3f6b35 4f7f3f 2f5a2c 6a934a 87a85c 557a45 274a2a 9ab46a 7a8f4a 8d9a3f")
-BINDINGS = _palette(
+CERAMICS = palette("ffffff f8f8f6 efece6 e6e9ec f5f0e0 3b3f45 7aa0b8 b5c7b0 c86b4a d9b36c")
+FLOORS_TILE = palette("e8e4dc d6d0c4 bdb6a8 a39c90 8a8680 cfd2d3 f0eee8 6b6a68 c9a98a b0785a")
+CARPETS = palette("8d8f92 6f757c a59f93 c4bba8 5b6470 7a6a58 4c5a4f 8a4b45 3f4a60 b3a890 9a958c")
+BRICKS = palette("9c5a42 a8674e 8a4a38 b58068 c9a08a 7d4434 d8cfc4 6e5a52")
+GREENS = palette("3f6b35 4f7f3f 2f5a2c 6a934a 87a85c 557a45 274a2a 9ab46a 7a8f4a 8d9a3f")
+BINDINGS = palette(
     "7a2e2a a33b33 c9752f d8b44a 3d6b4a 2f5f7a 27406b 4b3a6b 1f1f22 4a4a4a 8a8a88 d8d4c8 f0ece0 "
     "b3322e e0c9a0 5a7d8c 1d4f4a 9a5a7a ffffff 6b4a2f"
 )
 
 
-def tinted(rng: np.random.Generator, palette: Sequence[Color], amount: float = 1.0) -> Color:
+def tinted(rng: Rng, colors: Sequence[Color], amount: float = 1.0) -> Color:
     """Return a palette colour with a little change of hue, saturation and value."""
-    color = palette[int(rng.integers(len(palette)))]
+    color = pick(rng, *colors)
     h, s, v = colorsys.rgb_to_hsv(*color)
     h = (h + rng.normal(0, 0.012 * amount)) % 1.0
     s = float(np.clip(s * rng.uniform(1 - 0.3 * amount, 1 + 0.25 * amount), 0, 1))
@@ -94,18 +101,18 @@ def darker(color: Color, factor: float) -> Color:
     return tuple(min(1.0, max(0.0, c * factor)) for c in color)  # type: ignore[return-value]
 
 
-def vivid(rng: np.random.Generator) -> Color:
+def vivid(rng: Rng) -> Color:
     """Return any fairly saturated colour."""
     return colorsys.hsv_to_rgb(rng.random(), rng.uniform(0.3, 0.95), rng.uniform(0.25, 0.95))
 
 
-def plain(rng: np.random.Generator, palette: Sequence[Color], stray: float = 0.06) -> Material:
+def plain(rng: Rng, colors: Sequence[Color], stray: float = 0.06) -> Material:
     """Return an even surface; with probability ``stray`` of any colour at all."""
-    color = vivid(rng) if rng.random() < stray else tinted(rng, palette)
+    color = vivid(rng) if rng.random() < stray else tinted(rng, colors)
     return Material(color, scale=float(rng.uniform(0.2, 1.0)), contrast=float(rng.uniform(0.2, 1)))
 
 
-def wood(rng: np.random.Generator) -> Material:
+def wood(rng: Rng) -> Material:
     """Return a wooden surface: grain along the part's longest side, painted now and then."""
     if rng.random() < 0.22:
         return plain(rng, PAINTS + PLASTICS[:6])
@@ -119,7 +126,7 @@ def wood(rng: np.random.Generator) -> Material:
     )
 
 
-def fabric(rng: np.random.Generator) -> Material:
+def fabric(rng: Rng) -> Material:
     """Return upholstery or cloth: plain weave, stripes or checks."""
     color = vivid(rng) if rng.random() < 0.12 else tinted(rng, FABRICS)
     pattern = str(rng.choice(["fabric", "stripes", "checks"], p=[0.84, 0.1, 0.06]))
@@ -127,37 +134,37 @@ def fabric(rng: np.random.Generator) -> Material:
     return Material(color, second, pattern=pattern, scale=float(rng.uniform(0.03, 0.15)))
 
 
-def upholstery(rng: np.random.Generator) -> Material:
+def upholstery(rng: Rng) -> Material:
     """Return cloth or leather."""
     return plain(rng, LEATHERS, 0.03) if rng.random() < 0.3 else fabric(rng)
 
 
-def metal(rng: np.random.Generator) -> Material:
+def metal(rng: Rng) -> Material:
     """Return bare or lacquered metal."""
     return plain(rng, METALS, 0.04)
 
 
-def plastic(rng: np.random.Generator) -> Material:
+def plastic(rng: Rng) -> Material:
     """Return plastic."""
     return plain(rng, PLASTICS, 0.1)
 
 
-def ceramic(rng: np.random.Generator) -> Material:
+def ceramic(rng: Rng) -> Material:
     """Return ceramic, mostly white."""
     return plain(rng, CERAMICS[:5] if rng.random() < 0.7 else CERAMICS, 0.08)
 
 
-def white(rng: np.random.Generator) -> Material:
+def white(rng: Rng) -> Material:
     """Return an off-white enamel."""
     return plain(rng, CEILINGS, 0.0)
 
 
-def dark(rng: np.random.Generator) -> Material:
+def dark(rng: Rng) -> Material:
     """Return black or dark grey plastic."""
     return plain(rng, PLASTICS[2:5], 0.0)
 
 
-def stone(rng: np.random.Generator) -> Material:
+def stone(rng: Rng) -> Material:
     """Return a worktop: marble, granite or laminate."""
     color = tinted(rng, FLOORS_TILE)
     return Material(
@@ -165,13 +172,13 @@ def stone(rng: np.random.Generator) -> Material:
     )
 
 
-def picture(rng: np.random.Generator) -> Material:
+def picture(rng: Rng) -> Material:
     """Return an image of some kind: three colours in large soft shapes."""
     three = [vivid(rng) if rng.random() < 0.5 else tinted(rng, PAINTS + WOODS) for _ in range(3)]
     return Material(*three, pattern="picture", scale=float(rng.uniform(0.1, 0.5)))
 
 
-def rug(rng: np.random.Generator) -> Material:
+def rug(rng: Rng) -> Material:
     """Return a rug: border and ornament, or shaggy."""
     if rng.random() < 0.35:
         color = tinted(rng, CARPETS + FABRICS)
@@ -180,7 +187,7 @@ def rug(rng: np.random.Generator) -> Material:
     return Material(*three, pattern="rug", scale=float(rng.uniform(0.08, 0.35)))
 
 
-def floor(rng: np.random.Generator, kind: str) -> Material:
+def floor(rng: Rng, kind: str) -> Material:
     """Return a floor fit for the kind of room."""
     wet = kind in ("bathroom", "kitchen")
     bare = kind in ("warehouse", "shop")
@@ -197,7 +204,7 @@ def floor(rng: np.random.Generator, kind: str) -> Material:
     return Material(color, darker(color, rng.uniform(0.7, 1.1)), pattern=choice, scale=float(scale))
 
 
-def wall(rng: np.random.Generator, kind: str) -> Material:
+def wall(rng: Rng, kind: str) -> Material:
     """Return a wall fit for the kind of room."""
     if kind == "bathroom" and rng.random() < 0.6:
         color = tinted(rng, FLOORS_TILE[:7] + CERAMICS[:5])
@@ -234,7 +241,9 @@ def _cells(u: np.ndarray, v: np.ndarray, gap: float) -> tuple[np.ndarray, np.nda
     return joint, _hash(a, b)
 
 
-def _mix(pattern: str, p, u, v, phase, axis, contrast) -> tuple[np.ndarray, np.ndarray]:  # noqa: PLR0917
+def _mix(  # noqa: PLR0911
+    pattern: str, p, u, v, phase, axis, contrast
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the share of the second colour and a brightness factor; p, u, v in feature sizes."""
     n = len(p)
     ones, rows = np.ones(n), np.arange(n)
@@ -289,7 +298,7 @@ def paint(
     points: Float[np.ndarray, "N 3"],
     normals: Float[np.ndarray, "N 3"],
     axis: Int[np.ndarray, "N"],
-    rng: np.random.Generator,
+    rng: Rng,
 ) -> Float[np.ndarray, "N 3"]:
     """Return unlit sRGB colours of points on surfaces.
 

@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit, prange
 
 MOMENTS = 13
+FIRST = 1e9
+"""Head start, in units of energy, of merges that make a too small region vanish."""
 
 
 @njit(cache=True, nogil=True)
@@ -47,7 +49,7 @@ def merge_cost(
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _costs(moments, a, b, length, contrast, weights):  # noqa: PLR0917
+def _costs(moments, a, b, length, contrast, weights):
     cost = np.empty(len(a))
     for e in prange(len(a)):
         cost[e] = merge_cost(moments[a[e]], moments[b[e]], length[e], contrast[e], weights)
@@ -127,40 +129,88 @@ def merge_rounds(moments, size, edges, count, weights):
 
 
 @njit(cache=True, nogil=True)
-def _link(head, tail, following, node, half):
-    following[half] = -1
-    if head[node] < 0:
-        head[node] = half
-    else:
-        following[tail[node]] = half
-    tail[node] = half
+def _borders(a, b, n):
+    """Chain the half-edges of every region: heads and tails (n), successors (2m), ends (2, m)."""
+    m = len(a)
+    ends = np.empty((2, m), np.int64)
+    ends[0], ends[1] = a, b
+    head, tail, following = np.full(n, -1), np.full(n, -1), np.full(2 * m, -1)
+    for half in range(2 * m):
+        node = ends[half % 2, half // 2]
+        if head[node] < 0:
+            head[node] = half
+        else:
+            following[tail[node]] = half
+        tail[node] = half
+    return head, tail, following, ends
 
 
 @njit(cache=True, nogil=True)
-def merge_greedy(  # noqa: PLR0912, PLR0915, PLR0917
-    moments, size, a, b, length, contrast, weights, count, smallest
-):
+def _take_over(u, v, head, tail, following, ends):
+    """Give region v's border to region u."""
+    half = head[v]
+    while half >= 0:
+        ends[half % 2, half // 2] = u
+        half = following[half]
+    if head[u] < 0:
+        head[u], tail[u] = head[v], tail[v]
+    elif head[v] >= 0:
+        following[tail[u]] = head[v]
+        tail[u] = tail[v]
+
+
+@njit(cache=True, nogil=True)
+def _join_twins(u, head, tail, following, ends, alive, seen, length, contrast):
+    """Drop u's dead edges and make one of two edges with the same neighbour."""
+    half, last = head[u], -1
+    while half >= 0:
+        e, onward = half // 2, following[half]
+        other = ends[1 - half % 2, e]
+        keep = alive[e] and other != u
+        if keep and seen[other] >= 0:
+            length[seen[other]] += length[e]
+            contrast[seen[other]] += contrast[e]
+            keep = False
+        if keep:
+            seen[other] = e
+            if last >= 0:
+                following[last] = half
+            else:
+                head[u] = half
+            last = half
+        else:
+            alive[e] = False
+        half = onward
+    if last >= 0:
+        following[last] = -1
+    else:
+        head[u] = -1
+    tail[u] = last
+
+
+@njit(cache=True, nogil=True)
+def _priority(moments, size, u, v, length, contrast, weights, smallest):
+    cost = merge_cost(moments[u], moments[v], length, contrast, weights)
+    return cost - FIRST if min(size[u], size[v]) < smallest else cost
+
+
+@njit(cache=True, nogil=True)
+def merge_greedy(moments, size, a, b, length, contrast, weights, count, smallest):
     """Merge the cheapest pair of adjacent regions until ``count`` remain or none is adjacent.
 
     Regions under ``smallest`` points go first. Returns one region id per input region.
     """
+    moments, size = moments.copy(), size.copy()
+    length, contrast = length.copy(), contrast.copy()
     n, m = len(moments), len(a)
-    ends = np.empty((2, m), np.int64)
-    ends[0], ends[1] = a, b
-    head, tail = np.full(n, -1), np.full(n, -1)
-    following = np.full(2 * m, -1)
-    stamp = np.zeros(m, np.int64)
-    alive = np.ones(m, np.bool_)
-    parent = np.arange(n)
-    seen = np.full(n, -1)
+    head, tail, following, ends = _borders(a, b, n)
+    stamp, alive = np.zeros(m, np.int64), np.ones(m, np.bool_)
+    parent, seen = np.arange(n), np.full(n, -1)
     heap = [(0.0, 0, 0)]
     heap.pop()
     for e in range(m):
-        for side in range(2):
-            _link(head, tail, following, ends[side, e], 2 * e + side)
-        cost = merge_cost(moments[a[e]], moments[b[e]], length[e], contrast[e], weights)
-        if min(size[a[e]], size[b[e]]) < smallest:
-            cost -= 1e9
+        u, v = a[e], b[e]
+        cost = _priority(moments, size, u, v, length[e], contrast[e], weights, smallest)
         heap.append((cost, e, 0))
     heapq.heapify(heap)
     remaining = n
@@ -174,64 +224,17 @@ def merge_greedy(  # noqa: PLR0912, PLR0915, PLR0917
         size[u] += size[v]
         parent[v] = u
         remaining -= 1
-        # u takes over v's border.
-        half = head[v]
-        while half >= 0:
-            ends[half % 2, half // 2] = u
-            half = following[half]
-        if head[u] < 0:
-            head[u], tail[u] = head[v], tail[v]
-        elif head[v] >= 0:
-            following[tail[u]] = head[v]
-            tail[u] = tail[v]
-        # Two borders with the same neighbour become one; every border of u gets its new cost.
-        half = head[u]
-        last = -1
-        while half >= 0:
-            e, onward = half // 2, following[half]
-            other = ends[1 - half % 2, e]
-            keep = alive[e] and other != u
-            if (
-                keep
-                and seen[other] >= 0
-                and alive[seen[other]]
-                and _joins(ends, seen[other], u, other)
-            ):
-                twin = seen[other]
-                length[twin] += length[e]
-                contrast[twin] += contrast[e]
-                keep = False
-            if keep:
-                seen[other] = e
-                if last >= 0:
-                    following[last] = half
-                else:
-                    head[u] = half
-                last = half
-            else:
-                alive[e] = False
-            half = onward
-        if last >= 0:
-            following[last] = -1
-            tail[u] = last
-        else:
-            head[u] = tail[u] = -1
+        _take_over(u, v, head, tail, following, ends)
+        _join_twins(u, head, tail, following, ends, alive, seen, length, contrast)
         half = head[u]
         while half >= 0:
             e = half // 2
-            other = ends[1 - half % 2, e]
-            seen[other] = -1
+            v = ends[1 - half % 2, e]
+            seen[v] = -1
             stamp[e] += 1
-            cost = merge_cost(moments[u], moments[other], length[e], contrast[e], weights)
-            if min(size[u], size[other]) < smallest:
-                cost -= 1e9
+            cost = _priority(moments, size, u, v, length[e], contrast[e], weights, smallest)
             heapq.heappush(heap, (cost, e, stamp[e]))
             half = following[half]
     for v in range(n):
         parent[v] = parent[parent[v]]
     return parent
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _joins(ends, e, u, v):
-    return (ends[0, e] == u and ends[1, e] == v) or (ends[0, e] == v and ends[1, e] == u)

@@ -79,8 +79,6 @@ def _colors(
         return (values[corners] * weight[:, :, None]).sum(axis=1)
 
     kind = mesh.visual.kind
-    if kind == "face":
-        return _unit(mesh.visual.face_colors)[face]
     if kind == "vertex":
         colors = mix(_unit(mesh.visual.vertex_colors))
     elif kind == "texture":
@@ -111,7 +109,8 @@ def _sample(
     picked = np.minimum(np.searchsorted(np.cumsum(area) / total, share), len(area) - 1)
     root, v = np.sqrt(rng.random(count)), rng.random(count)
     weight = np.stack([1 - root, root * (1 - v), root * v], axis=1)
-    points = (np.concatenate(triangles)[picked] * weight[:, :, None]).sum(axis=1)
+    corner = np.concatenate([t[:, 0] for t in triangles])
+    points = corner[picked] + (edges[picked] * weight[:, 1:, None]).sum(axis=1)
     first = np.cumsum([0] + [len(t) for t in triangles])
     ends = np.searchsorted(picked, first)
     colors = np.full((count, 3), np.nan)

@@ -99,13 +99,16 @@ def undersegmentation_error(groups: Groups, truth: Int[np.ndarray, "N"]) -> floa
 def partition_agreement(first: Int[np.ndarray, "N"], second: Int[np.ndarray, "N"]) -> float:
     """Return the share of points, in percent, whose group is matched by overlap in both partitions.
 
-    Each group of ``first`` is matched to the group of ``second`` that it shares most points with.
+    Two groups match when each shares more points with the other than with any third group.
     """
     width = int(second.max()) + 1
     pairs, counts = np.unique(first.astype(np.int64) * width + second, return_counts=True)
-    best = np.zeros(int(first.max()) + 1, dtype=np.int64)
-    np.maximum.at(best, pairs // width, counts)
-    return 100 * float(best.sum() / len(first))
+    mutual = np.ones(len(pairs), dtype=bool)
+    for side in (pairs // width, pairs % width):
+        order = np.lexsort((-counts, side))
+        best = order[np.flatnonzero(np.diff(side[order], prepend=-1))]
+        mutual &= np.isin(np.arange(len(pairs)), best)
+    return 100 * float(counts[mutual].sum() / len(first))
 
 
 def retrieval_map(scores: Float[np.ndarray, "Q G"], relevant: np.ndarray) -> float:

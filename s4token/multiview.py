@@ -94,7 +94,7 @@ def cameras_for(
     )
     views = render(scout, [make(p, SCOUT_PIXELS) for p in poses])
     seeds = points[farthest_point_sample(points, 256)]
-    cell = np.append(KDTree(seeds).query(points)[1], len(seeds))
+    cell = np.append(KDTree(seeds).query(points)[1], 256)
     seen = np.stack([np.bincount(cell[i.ravel()], minlength=257)[:256] for i in views.point_index])
     chosen, total = [], np.zeros(256)
     for _ in range(min(count, len(poses))):

@@ -125,9 +125,9 @@ def _ascii(body: bytes, layout: list[tuple[str, np.dtype, int]], count: int) -> 
     names = [name for name, _, repeat in layout if repeat]
     _require(count, 2 * sum(repeat for *_, repeat in layout), len(body) + 1)
     lines = [line for line in body.splitlines() if line.strip()][:count]
+    if len(lines) != count:
+        raise ValueError(f"the header promises {count:,} points, {len(lines):,} follow")
     rows = np.loadtxt(lines, dtype=np.dtype(kinds), ndmin=1, comments=None)
-    if len(rows) != count:
-        raise ValueError(f"the header promises {count:,} points, {len(rows):,} follow")
     return {name: rows[f"f{i}"] for i, name in enumerate(names)}
 
 

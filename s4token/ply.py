@@ -79,14 +79,13 @@ def _rows(data: bytes, header: _Header, before: list[_Element], vertex: _Element
     if header.order:
         start = header.size + sum(e.least_bytes(text=False) for e in before)
         return np.frombuffer(data, dtype=kinds, count=vertex.count, offset=start)
-    lines = [line for line in data[header.size :].splitlines() if line.strip()]
     start = sum(e.count for e in before)
-    rows = np.loadtxt(lines[start : start + vertex.count], dtype=kinds, ndmin=1, comments=None)
-    if len(rows) != vertex.count:
+    lines = [line for line in data[header.size :].splitlines() if line.strip()][start:]
+    if len(lines) < vertex.count:
         raise ValueError(
-            f"the header promises {vertex.count:,} vertices, {len(rows):,} follow: truncated file"
+            f"the header promises {vertex.count:,} vertices, {len(lines):,} follow: truncated file"
         )
-    return rows
+    return np.loadtxt(lines[: vertex.count], dtype=kinds, ndmin=1, comments=None)
 
 
 def _with_lists(data: bytes, header: _Header, elements: list[_Element]) -> Any:

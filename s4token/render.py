@@ -36,7 +36,7 @@ SMALLEST = 0.5
 
 
 @njit(cache=True, nogil=True)
-def _splat(  # noqa: PLR0917
+def _splat(
     points: np.ndarray,
     radii: np.ndarray,
     pose: np.ndarray,
@@ -75,7 +75,7 @@ def _splat(  # noqa: PLR0917
 
 
 @njit(cache=True, nogil=True)
-def _seen(  # noqa: PLR0917
+def _seen(
     points: np.ndarray,
     radii: np.ndarray,
     pose: np.ndarray,

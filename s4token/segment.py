@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -43,7 +43,7 @@ class TextModel(Protocol):
     def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]: ...
 
 
-_matrices: WeakKeyDictionary[Encoding, csr_matrix] = WeakKeyDictionary()
+_matrices: WeakKeyDictionary[Encoding, Any] = WeakKeyDictionary()
 
 
 def propagation_matrix(cloud: PointCloud, groups: Groups) -> csr_matrix:
@@ -84,7 +84,7 @@ def propagation_matrix(cloud: PointCloud, groups: Groups) -> csr_matrix:
     return matrix
 
 
-def _matrix(encoding: Encoding) -> csr_matrix:
+def _matrix(encoding: Encoding) -> Any:
     if encoding not in _matrices:
         _matrices[encoding] = propagation_matrix(encoding.cloud, encoding.groups)
     return _matrices[encoding]

@@ -78,7 +78,7 @@ class Piece:
     tops: tuple[Top, ...] = ()
     samples: tuple[np.ndarray, np.ndarray] | None = None
 
-    def walk(self, pose: Pose = Pose()) -> Iterator[tuple[Piece, Pose]]:  # noqa: B008
+    def walk(self, pose: Pose = Pose()) -> Iterator[tuple[Piece, Pose]]:
         """Yield this piece and everything in it with its pose."""
         yield self, pose
         for child, at in self.children:
@@ -99,6 +99,18 @@ class Piece:
             low.append(corners.min(axis=0))
             high.append(corners.max(axis=0))
         return np.stack([np.min(low, axis=0), np.max(high, axis=0)])
+
+    @cached_property
+    def solids(self) -> tuple[tuple[np.ndarray, float, float], ...]:
+        """Footprint corners (4, 2) and height span of everything in the piece."""
+        if not self.category:
+            return tuple(
+                (at.apply(np.pad(corners, ((0, 0), (0, 1))))[:, :2], low + at.z, high + at.z)
+                for child, at in self.children
+                for corners, low, high in child.solids
+            )
+        (x0, y0, low), (x1, y1, high) = self.bounds
+        return ((np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), float(low), float(high)),)
 
     @property
     def size(self) -> Float[np.ndarray, "3"]:
@@ -156,10 +168,18 @@ def _cube(cells: int) -> np.ndarray:
     return np.concatenate([_quads(np.stack(face, axis=-1)) for face in faces])
 
 
-def box(material: Material, size: Triple, at: Triple = (0, 0, 0)) -> Part:
-    """Return a box; ``at`` is the centre of its bottom face."""
+def box(material: Material, size: Triple, at: Triple = (0, 0, 0), *, front: bool = True) -> Part:
+    """Return a box; ``at`` is the centre of its bottom face.
+
+    Faces nobody can see are left out: the bottom of what stands on z = 0, and the -y face
+    unless ``front``.
+    """
     size_ = np.asarray(size, float)
-    return Part(_cube(1) * (size_ / 2) + np.asarray(at, float) + [0, 0, size_[2] / 2], material)
+    cube = _cube(1)
+    keep = np.ones(len(cube), bool)
+    keep[6:8] = front
+    keep[10:12] = at[2] != 0
+    return Part(cube[keep] * (size_ / 2) + np.asarray(at, float) + [0, 0, size_[2] / 2], material)
 
 
 def cushion(
@@ -254,6 +274,15 @@ def bar(material: Material, start: Triple, end: Triple, width: float) -> Part:
 def sheet(material: Material, grid: Float[np.ndarray, "A B 3"]) -> Part:
     """Return a surface through a grid of points."""
     return Part(_quads(np.asarray(grid, float)), material)
+
+
+def ring(
+    material: Material, wide: float, high: float, edge: float, thick: float, z: float = 0.001
+) -> list[Part]:
+    """Return an upright rectangular frame of this outer size around nothing."""
+    sides = [box(material, (edge, thick, high), (s * (wide - edge) / 2, 0, z)) for s in (-1, 1)]
+    inner = wide - 2 * edge
+    return sides + [box(material, (inner, thick, edge), (0, 0, t)) for t in (z, z + high - edge)]
 
 
 def legs(

@@ -72,14 +72,7 @@ class Superpoints:
         )
         smallest = SMALLEST if len(points) >= 64 * self.count else 1
         while True:
-            parent = merging.merge_greedy(
-                moments.copy(),
-                size.copy(),
-                *(e.copy() for e in edges),
-                weights,
-                self.count,
-                smallest,
-            )
+            parent = merging.merge_greedy(moments, size, *edges, weights, self.count, smallest)
             kept, new = np.unique(parent, return_inverse=True)
             if len(kept) <= self.count:
                 return new[label]
@@ -123,12 +116,10 @@ def _graph(
 
 def _bridge(moments, parent, edges):
     """Add edges between the nearest separate pieces, by their centres."""
-    from scipy.spatial import KDTree
-
     centres = moments[:, 1:4] / moments[:, :1]
-    index = KDTree(centres).query(centres, k=min(16, len(centres)))[1]
+    index, _ = knn(centres, 16)
     a = np.repeat(np.arange(len(centres)), index.shape[1])
-    b = index.reshape(-1)
+    b = index.reshape(-1).astype(np.int64)
     apart = parent[a] != parent[b]
     if not apart.any():
         # All near neighbours lie in the own piece: join the pieces' centres in a chain.

@@ -113,7 +113,10 @@ def read_text(path: Path) -> Columns:
         body = [line.rstrip(" ,;\t") for line in body]
     if decimal == ",":
         body = [line.replace(",", ".") for line in body]
-    table = np.loadtxt(body, delimiter=delimiter, ndmin=2, comments="#")
+    try:
+        table = np.loadtxt(body, delimiter=delimiter, ndmin=2, comments="#")
+    except ValueError as error:  # what follows ";" is advice to programmers
+        raise ValueError(str(error).split(";")[0]) from error
     if head and head[-1].strip().isdecimal() and int(head[-1]) != len(table):
         raise ValueError(
             f"the first line promises {int(head[-1]):,} points, {len(table):,} follow: truncated?"

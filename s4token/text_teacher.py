@@ -16,7 +16,15 @@ import numpy as np
 from jaxtyping import Float
 from scipy import sparse
 
-from s4token.text_corpus import INSTALL_TEACHER, Corpus, bare, unit_rows
+from s4token.text_corpus import (
+    COMPOSED,
+    INSTALL_TEACHER,
+    Corpus,
+    bare,
+    composed,
+    fragments,
+    unit_rows,
+)
 from s4token.vocabulary import Thing, normalised, things
 
 HASHED_GRAMS = 1 << 18
@@ -57,9 +65,9 @@ def _spelling(
     if rarity is None:
         counts = np.bincount(matrix.indices, minlength=HASHED_GRAMS)
         rarity = np.log((1 + len(phrases)) / (1 + counts))
-    matrix = (matrix @ sparse.diags(rarity)).tocsr()
+    matrix = sparse.csr_matrix(matrix @ sparse.diags(rarity))
     norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    return (sparse.diags(1 / np.maximum(norms, 1e-9)) @ matrix).tocsr(), rarity
+    return sparse.csr_matrix(sparse.diags(1 / np.maximum(norms, 1e-9)) @ matrix), rarity
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,8 @@ class KernelTeacher:
         kernel = self._kernel(anchors["sentences"], letters, anchors)
         kernel[np.diag_indices(len(kernel))] += self.ridge
         anchors["weights"] = np.linalg.solve(kernel, targets.astype(np.float32))
+        # What resembles no anchor at all is the average thing, not the zero vector.
+        anchors["average"] = 1e-4 * unit_rows(targets.astype(np.float32).sum(0))
         return KernelTeacher(self.sentences, self.sharpness, self.share, self.ridge, anchors)
 
     def _features(self, phrases: Sequence[str]) -> np.ndarray | None:
@@ -114,7 +124,7 @@ class KernelTeacher:
             chunk = [normalised(p) for p in phrases[start : start + 4096]]
             letters, _ = _spelling(chunk, self._fit["rarity"])
             kernel = self._kernel(self._features(chunk), letters, self._fit)
-            parts.append(unit_rows(kernel @ self._fit["weights"]))
+            parts.append(unit_rows(kernel @ self._fit["weights"] + self._fit["average"]))
         return np.concatenate(parts).astype(np.float32)
 
 
@@ -143,13 +153,14 @@ class Lexicon:
     """Hold phrases with the vectors they should have.
 
     nouns: things a scan can hold, with their other names; descriptions: what is said of them;
-    sayings: WordNet's lemmas and definitions, not to be put into templates; core: the hand-written
-    things, well separated, in the order of ``things()``.
+    sayings: what is put together and WordNet's artifacts, not to be put into templates; rare: the
+    rest of WordNet; core: the hand-written things, well separated, in the order of ``things()``.
     """
 
     nouns: Mapping[str, np.ndarray]
     descriptions: Mapping[str, np.ndarray]
     sayings: Mapping[str, np.ndarray]
+    rare: Mapping[str, np.ndarray]
     core: Mapping[str, np.ndarray]
     teacher: KernelTeacher
 
@@ -231,34 +242,45 @@ def _senses(corpus: Corpus, table: Mapping[str, np.ndarray]) -> dict[str, np.nda
     senses = {ids[0]: table[p] for p, ids in by_lemma.items() if p in table and len(ids) == 1}
     for synset in corpus.wordnet:
         name = meant.get(normalised(synset["definition"]))
-        if name in table:
+        if name is not None and name in table:
             senses[synset["id"]] = table[name]
     return senses
 
 
 def _wordnet_sayings(
     corpus: Corpus, nouns: Mapping[str, np.ndarray], teacher: KernelTeacher
-) -> dict[str, np.ndarray]:
-    """Return vectors of WordNet's lemmas and definitions: the teacher's guess, pulled to the
-    nearest broader word that has a vector. Proper names are left out."""
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return vectors of WordNet's lemmas and definitions: of all, and of artifacts with clauses.
+
+    A vector is the teacher's guess, pulled to the nearest broader word that has one. Proper names
+    are left out.
+    """
     senses = _senses(corpus, nouns)
     parents = {s["id"]: s["hypernyms"] for s in corpus.wordnet}
     synsets = [s for s in corpus.wordnet if s["lemmas"][0].islower()]
     lemmas = teacher([s["lemmas"][0] for s in synsets])
     definitions = teacher([s["definition"] for s in synsets])
-    sayings: dict[str, np.ndarray] = {}
-    # Artifacts come last, so that their sense of an ambiguous word wins.
-    order = np.argsort([s["lexfile"] == "noun.artifact" for s in synsets], kind="stable")
-    for row in order:
-        synset = synsets[row]
+    everything: dict[str, np.ndarray] = {}
+    artifacts: dict[str, np.ndarray] = {}
+    said: dict[str, np.ndarray] = {}
+    for synset, lemma, definition in zip(synsets, lemmas, definitions, strict=True):
         broader, steps = _broader(synset["id"], parents, senses)
-        parts = [(0.6, lemmas[row]), (0.4, definitions[row])]
+        parts = [(0.6, lemma), (0.4, definition)]
         if broader is not None:
             parts.append((1.5 if steps == 0 else 0.7 / steps, broader))
         vector = blend(*parts)
-        sayings |= dict.fromkeys(map(normalised, synset["lemmas"]), vector)
-        sayings[normalised(synset["definition"])] = blend((0.5, vector), (0.5, definitions[row]))
-    return sayings
+        rows = dict.fromkeys(map(normalised, synset["lemmas"]), vector)
+        rows[normalised(synset["definition"])] = blend((0.5, vector), (0.5, definition))
+        everything |= rows
+        if synset["lexfile"] == "noun.artifact":
+            artifacts |= rows
+            said |= dict.fromkeys(fragments(synset["definition"]), vector)
+    # A clause alone fits many things: the teacher decides, the thing it is from has a say.
+    if said:
+        mixed = blend((0.8, teacher(list(said))), (0.25, np.stack(list(said.values()))))
+        artifacts = dict(zip(said, mixed, strict=True)) | artifacts
+    # An ambiguous word means the artifact.
+    return {p: v for p, v in everything.items() if p not in artifacts}, artifacts
 
 
 def _broader(
@@ -280,6 +302,7 @@ def build_lexicon(
     *,
     size: int = 256,
     held_out: Iterable[str] = (),
+    composed_sayings: int = COMPOSED,
 ) -> Lexicon:
     """Give every word of the corpus and of the hand list a vector.
 
@@ -305,6 +328,8 @@ def build_lexicon(
     nouns = own | categories | table | core
     told = {d: core[t.name] for t in things() for d in t.descriptions}
     told = _lvis_anchors(corpus, table) | told
-    sayings = _wordnet_sayings(corpus, nouns, teacher)
+    rare, sayings = _wordnet_sayings(corpus, nouns, teacher)
+    made = composed(composed_sayings, np.random.default_rng(0))
+    sayings |= dict(zip(made, teacher(made), strict=True))
     keep = lambda rows: {p: v for p, v in rows.items() if p not in hidden}  # noqa: E731
-    return Lexicon(keep(nouns), keep(told), keep(sayings), core, teacher)
+    return Lexicon(keep(nouns), keep(told), keep(sayings), keep(rare), core, teacher)

@@ -84,6 +84,24 @@ def _eigen(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray
     return np.clip(values, 0, 1), np.abs(vectors[:, 2, 0]), np.abs(vectors[:, 2, 2])
 
 
+def _radii(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, float]:
+    """Return every group's radius, sqrt(2) times its points' spread, and the median.
+
+    Groups without extent take the median of the others, 1 if there is none.
+    """
+    square = (relative**2).sum(axis=1, keepdims=True)
+    radius = np.sqrt(2 * _group_mean(square, groups)[:, 0])
+    median = float(np.median(radius[radius > 0])) if (radius > 0).any() else 1.0
+    return np.where(radius > 0, radius, median), median
+
+
+def _member_colors(cloud: PointCloud, groups: Groups) -> np.ndarray:
+    """Return the colours of all members in [-1, 1]; mid grey where the cloud has none."""
+    if cloud.colors is None:
+        return np.zeros((len(groups.index), 3))
+    return cloud.colors[groups.index].astype(np.float64) * 2 - 1
+
+
 def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token") -> TokenInputs:
     """Measure every group of a cloud, with the cloud's ``up`` turned to +z.
 
@@ -97,19 +115,14 @@ def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token
     centers = token_centers(points, groups)
     owner = np.repeat(np.arange(len(groups)), groups.sizes)
     relative = members - centers[owner]
-    square = (relative**2).sum(axis=1, keepdims=True)
-    radius = np.sqrt(2 * _group_mean(square, groups)[:, 0])
-    median = float(np.median(radius[radius > 0])) if (radius > 0).any() else 1.0
-    own = np.where(radius > 0, radius, median)
+    own, median = _radii(relative, groups)
     pitch = token_pitch(centers)
     if normalise == "token":
         unit, center_unit, height_unit, size_unit = own, pitch, height, median
     else:
         unit, center_unit, height_unit, size_unit = np.full_like(own, NOMINAL), 1.0, 1.0, NOMINAL
     level = (members[:, 2] - low) / height_unit
-    has_color = cloud.colors is not None
-    color = cloud.colors[groups.index] if cloud.colors is not None else np.full_like(members, 0.5)
-    color = color.astype(np.float64) * 2 - 1
+    color = _member_colors(cloud, groups)
 
     columns = _sample_columns(groups, relative @ np.array([0.577, 0.211, 0.789]))
     samples = np.concatenate(
@@ -125,9 +138,7 @@ def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token
     upper = np.maximum.reduceat(relative, groups.offsets[:-1])
     mean_color = _group_mean(color, groups)
     spread = np.sqrt(np.maximum(_group_mean(color**2, groups) - mean_color**2, 0))
-    levels = np.stack(
-        [f.reduceat(level, groups.offsets[:-1]) for f in (np.minimum, np.maximum)], axis=1
-    )
+    levels = [f.reduceat(level, groups.offsets[:-1])[:, None] for f in (np.minimum, np.maximum)]
     shape = np.concatenate(
         [
             values,
@@ -136,12 +147,12 @@ def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token
             (np.hypot(*(upper - lower)[:, :2].T) / unit)[:, None],
             ((upper - lower)[:, 2] / unit)[:, None],
             np.log(own / size_unit)[:, None],
-            levels,
+            *levels,
             _group_mean(level[:, None], groups),
             mean_color,
             spread,
             np.log(groups.sizes / np.median(groups.sizes))[:, None],
-            np.full((len(groups), 1), float(has_color)),
+            np.full((len(groups), 1), float(cloud.colors is not None)),
             np.full((len(groups), 1), np.log(height / pitch) if normalise == "token" else height),
             _surroundings(centers, normal_up),
         ],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 Step = Callable[[int], Mapping[str, torch.Tensor | float]]
 
@@ -19,8 +20,9 @@ Step = Callable[[int], Mapping[str, torch.Tensor | float]]
 class Loop:
     """Run ``steps`` optimiser steps and keep ``folder`` resumable.
 
-    Step ``n`` must draw its randomness from ``n`` (see ``generator``), so that a resumed run sees
-    what the uninterrupted one would have seen.
+    A step must draw its randomness from the number it is given, so that a resumed run sees what
+    the uninterrupted one would have seen. Under ``torchrun`` every process draws other numbers
+    and gradients are averaged; process 0 writes.
     """
 
     folder: Path
@@ -49,33 +51,39 @@ class Loop:
         """Train from the last saved state, if there is one, to the last step.
 
         step: returns ``loss`` (a scalar tensor with a gradient) and numbers to log.
-        Raises FloatingPointError when the loss is not finite; the last saved state stays good.
+        Raises FloatingPointError when the loss or its gradient is not finite; the last saved state
+        stays good.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        rank, world = processes()
         start = self._resume(module, optimizer)
+        parameters = [p for g in optimizer.param_groups for p in g["params"]]
         saved = time.monotonic()
         with (self.folder / "log.jsonl").open("a") as log:
             for number in progress(range(start, self.steps)):
                 for group in optimizer.param_groups:
                     group["lr"] = self.lr(number)
-                values = step(number)
+                values = step(number * world + rank)
                 loss = values["loss"]
                 assert isinstance(loss, torch.Tensor)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
-                parameters = [p for g in optimizer.param_groups for p in g["params"]]
-                torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+                if world > 1:
+                    _average_gradients(parameters, world)
+                norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+                # Before the weights change, so that no saved state can hold what follows from it.
+                if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+                    raise FloatingPointError(
+                        f"step {number}: loss is {loss.item()}, its gradient {norm.item()}; the "
+                        f"last good state is in {self.folder}; resume with a lower learning rate"
+                    )
                 optimizer.step()
-                if number % self.log_every == 0 or number == self.steps - 1:
+                if rank == 0 and (number % self.log_every == 0 or number == self.steps - 1):
                     row = {"step": number, "time": round(time.time(), 1), "lr": self.lr(number)}
-                    row |= {k: float(v) for k, v in values.items()}
-                    if not math.isfinite(row["loss"]):
-                        raise FloatingPointError(
-                            f"step {number}: loss is {row['loss']}; the last good state is in "
-                            f"{self.folder}; resume with a lower learning rate"
-                        )
+                    row |= {k: float(torch.as_tensor(v).detach()) for k, v in values.items()}
                     print(json.dumps(row), file=log, flush=True)
-                if time.monotonic() - saved > self.save_seconds or number == self.steps - 1:
+                due = time.monotonic() - saved > self.save_seconds or number == self.steps - 1
+                if rank == 0 and due:
                     self._save(module, optimizer, number + 1)
                     saved = time.monotonic()
 
@@ -96,6 +104,22 @@ class Loop:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["done"])
+
+
+def processes() -> tuple[int, int]:
+    """Return this process's rank and the number of processes; joins them under ``torchrun``."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (dist.get_rank(), world) if world > 1 else (0, 1)
+
+
+def _average_gradients(parameters: Iterable[torch.nn.Parameter], world: int) -> None:
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient) / world)
 
 
 def parameter_groups(module: torch.nn.Module, weight_decay: float) -> list[dict]:

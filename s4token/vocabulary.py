@@ -171,7 +171,7 @@ rug: carpet, mat, doormat, persian rug, carpeting, runner, bath mat, throw rug, 
 curtain: drape, drapes, drapery, curtains, window curtain, blind, net curtain, shade, window blind,
     shower curtain; cloth over a window | you draw it to darken the room | hangs beside a window
     | textile at a window
-lamp: table lamp, floor lamp, desk lamp, bedside lamp, standard lamp, light, lampstand, reading
+lamp: table lamp, desk lamp, bedside lamp, standard lamp, light, lampstand, reading
     lamp, light fixture, lampshade, lantern; gives light | you switch it on when it is dark
     | makes a room bright | shines at night
 floor lamp: standard lamp on a pole, torchiere, tall lamp; tall lamp that stands on the floor
@@ -312,7 +312,13 @@ def _parse(text: str) -> Iterator[Thing]:
 
 def plural(noun: str) -> str:
     """Return the English plural of a noun phrase, by the ordinary rules."""
-    irregular = {"shelf": "shelves", "knife": "knives", "person": "people", "mouse": "mice"}
+    irregular = {
+        "shelf": "shelves",
+        "bookshelf": "bookshelves",
+        "knife": "knives",
+        "person": "people",
+        "mouse": "mice",
+    }
     head, _, last = noun.rpartition(" ")
     lead = head + " " if head else ""
     if last in irregular:

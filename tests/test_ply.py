@@ -120,6 +120,12 @@ def test_refuses_a_truncated_body(tmp_path, lost):
         read_ply(_file(tmp_path / "a.ply", LITTLE, ROWS.tobytes()[:-lost], *VERTEX))
 
 
+@pytest.mark.parametrize("body", [ASCII[: ASCII.find(b"\n")] + b" " * 40, b"\n" * 200])
+def test_refuses_missing_lines(tmp_path, body):
+    with pytest.raises(ValueError, match=r"promises 3 vertices, [01] follow: truncated"):
+        read_ply(_file(tmp_path / "a.ply", "ascii", body, *VERTEX))
+
+
 def _columns():
     return {name: ROWS[name] for name in FIELDS}
 

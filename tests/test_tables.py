@@ -173,7 +173,7 @@ def _npy(shape, dtype="<f4", body=b""):
 
 BAD_NPY = {
     "magic": (b"hello, world", "not an NPY"),
-    "header cut": (_npy((3, 3))[:40], ""),
+    "header cut": (_npy((3, 3))[:40], "EOF"),
     "one axis": (_npy((3,), body=bytes(12)), "expected a table"),
     "two columns": (_npy((3, 2), body=bytes(24)), "expected a table"),
     "truncated": (_npy((3, 3), body=bytes(35)), "promises.*truncated"),

@@ -47,13 +47,21 @@ class Panel:
     numbers: str
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Hold a panel per tokenizer, the key of colours as HTML, and a status line."""
+
+    panels: dict[str, Panel]
+    key: str
+    status: str
+
+
 def compare(
     app: App, handle: str, c: Controls, choice: Choice, report: Report = quiet
-) -> tuple[dict[str, Panel], str]:
+) -> Comparison:
     """Encode the open scan with every tokenizer, its units multiplied.
 
-    Returns a panel per tokenizer and a status line. With a factor, every panel also says how
-    far labels and features are still those of the original units.
+    In other units every panel also says how far labels and features are still the original ones.
     """
     session, factor = app.store.get(handle), choice.factor
     present = [t for t in ORDER if t in app.model().tokenizers]
@@ -66,7 +74,8 @@ def compare(
     said = f"Same scan, same model, {_factor(factor) or 'original units'}."
     if session.answer is None:
         said += " Type words on the first page to compare labels, too."
-    return out, f"{said} {note}".strip()
+    labelled = choice.coloring == "Labels"
+    return Comparison(out, panels.key(session) if labelled else "", f"{said} {note}".strip())
 
 
 def _remember(app: App, handle: str, found: Session) -> str:

@@ -23,7 +23,13 @@ from viewer.session import Layer, Query, Session, Store
 
 Report = Callable[[float, str], None]
 
-ROOMS = {"living": "Living room", "bedroom": "Bedroom", "kitchen": "Kitchen", "office": "Office"}
+ROOMS = {
+    "living": ("Living room", 7),
+    "bedroom": ("Bedroom", 11),
+    "kitchen": ("Kitchen", 7),
+    "office": ("Office", 2),
+}
+"""Name and seed of the bundled rooms: seeds whose furniture is typical and whose roof is off."""
 TOKENIZERS = {"superpoint": "Superpoints", "knn": "kNN", "radius": "Radius"}
 
 
@@ -63,10 +69,10 @@ def open_room(app: App, handle: str, kind: str, c: Controls, report: Report = qu
     """Open a bundled room by kind."""
     if kind not in ROOMS:
         raise ValueError(f"Scene: there is no room {kind!r:.40}; choose one of {', '.join(ROOMS)}.")
-    report(0.0, f"Furnishing the {ROOMS[kind].lower()}")
-    scan = s4token.room(kind, 0)
-    suggestions = tuple(dict.fromkeys(scan.classes))
-    return _open(app, handle, Session(ROOMS[kind], scan.cloud, suggestions), c, report)
+    name, seed = ROOMS[kind]
+    report(0.0, f"Furnishing the {name.lower()}")
+    scan = s4token.room(kind, seed)
+    return _open(app, handle, Session(name, scan.cloud, scan.classes), c, report)
 
 
 def open_file(
@@ -128,10 +134,13 @@ def encoded(app: App, session: Session, tokenizer: str, factor: float, report: R
     cloud: PointCloud = session.cloud if factor == 1 else session.cloud.scaled(factor)
     start = perf_counter()
     encoding = model.encode(
-        cloud, tokenizer=tokenizer, progress=lambda f, s: report(0.05 + 0.9 * f, s)
+        cloud, tokenizer=tokenizer, progress=lambda f, s: report(0.05 + 0.85 * f, s)
     )
     if not encoding.seconds:
         encoding = replace(encoding, seconds={"encode": perf_counter() - start})
+    report(0.95, "preparing answers")
+    # The first query pays for weights that all later ones share; let it be paid here.
+    s4token.point_scores(encoding, np.zeros((len(encoding.groups), 1), dtype=np.float32))
     return session.with_layers({(tokenizer, factor): Layer.of(encoding)})
 
 

@@ -45,5 +45,6 @@ def staged(work: Callable[[Report], T], every: float = 0.15) -> Iterator[T | Scr
                 latest = news.get()
             if latest is not None and not future.done():
                 fraction, stage = latest
-                yield Screen(status=f"{stage} …", kind="busy", fraction=fraction)
+                said = f"{stage[:1].upper()}{stage[1:]} …"
+                yield Screen(status=said, kind="busy", fraction=fraction)
         yield future.result()

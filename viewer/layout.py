@@ -22,9 +22,9 @@ from viewer.session import Store
 EXAMPLES = {
     "Seats": "chair\nsofa\nstool\nbench",
     "Room shell": "floor\nwall\nwindow\ndoor",
-    "Table and lamp": "table\nlamp\nrug\nplant",
+    "Furniture": "table\ndesk\nbed\ncabinet\nlamp",
 }
-FIRST_TRY = "sofa\nchair\ntable\nlamp\nrug\nfloor\nwall"
+FIRST_TRY = "sofa\nchair\ntable\nrug\nfloor\nwall\nwindow"
 EMPTY = """<div class="s4-empty"><h2>Point at things with words</h2><ol>
 <li><b>Open a scan.</b> One of the rooms on the left, or your own file: PLY, PCD, LAS, OBJ, GLB, …
 in any unit.</li>
@@ -118,7 +118,8 @@ def build(model: Callable[[], Any], *, byte_budget: int) -> gr.Blocks:
                 _compare(app, page)
             with gr.Tab("About"):
                 card = gr.HTML()
-        demo.load(partial(_greet, app), None, [handle, badge, card, page.status, page.tokenizer])
+        greeted = [handle, badge, card, page.status, page.tokenizer]
+        demo.load(partial(_greet, app), None, greeted, api_visibility="private")
     return demo
 
 
@@ -137,11 +138,11 @@ def _greet(app: App) -> list[Any]:
 
 def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=300, elem_id="s4-left"):
+        with gr.Column(scale=0, min_width=264, elem_id="s4-left"):
             rooms, upload = _scene_controls()
             prompts, find, examples = _prompt_controls()
             negatives, threshold, tokenizer = _refine_controls()
-        with gr.Column(scale=4, min_width=480, elem_id="s4-right"):
+        with gr.Column(scale=1, min_width=480, elem_id="s4-right"):
             status = gr.HTML(WELCOME, elem_id="s4-status", js_on_load=None)
             with gr.Column(visible=True) as empty:
                 gr.HTML(EMPTY, js_on_load=None)
@@ -166,7 +167,8 @@ def _scene_controls() -> tuple[dict[str, Any], Any]:
     gr.HTML("<h3><span>1</span> Scan</h3>", js_on_load=None)
     with gr.Row(elem_classes="s4-grid"):
         rooms = {
-            kind: gr.Button(name, size="sm", min_width=110) for kind, name in events.ROOMS.items()
+            kind: gr.Button(name, size="sm", min_width=110)
+            for kind, (name, _) in events.ROOMS.items()
         }
     upload = gr.UploadButton("Open a file…", size="sm", elem_id="s4-upload")
     return rooms, upload
@@ -219,16 +221,16 @@ def _picture() -> tuple[Any, ...]:
             filterable=False,
         )  # fmt: skip
         cut = gr.Slider(
-            5, 100, value=100, step=5, label="Show up to height, %", scale=2, min_width=170,
+            5, 100, value=100, step=5, label="Cut at height, %", scale=2, min_width=170,
             elem_id="s4-cut", buttons=[],
         )  # fmt: skip
     with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=420):
+        with gr.Column(scale=1, min_width=420):
             plot = gr.Plot(
                 show_label=False, container=False, elem_id="s4-plot", elem_classes="s4-panel"
             )
             caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
-        with gr.Column(scale=1, min_width=290, elem_id="s4-side"):
+        with gr.Column(scale=0, min_width=328, elem_id="s4-side"):
             legend = gr.HTML(elem_id="s4-legend", js_on_load="window.s4.legend(element, trigger)")
             export = gr.Button("Export labelled PLY + JSON", size="sm", elem_id="s4-export")
             files = gr.File(
@@ -275,7 +277,7 @@ def _wire_scene(
 
 
 def _wire_query(app: App, page: Page, find: Any) -> None:
-    def clicked(handle: str, *values: Any, event: gr.EventData) -> list[Any]:
+    def clicked(event: gr.EventData, handle: str, *values: Any) -> list[Any]:
         data = event._data if isinstance(event._data, dict) else {}
         return updates(
             guarded(
@@ -327,9 +329,12 @@ def _compare(app: App, page: Page) -> None:
             list(compare.COLORINGS), value="Labels", label="Colour by", elem_id="s4-coloring",
             info="Labels need words on the first page",
         )  # fmt: skip
-        button = gr.Button("Compare", variant="primary", elem_id="s4-compare", min_width=120)
+        button = gr.Button(
+            "Compare", variant="primary", elem_id="s4-compare", min_width=120, scale=0
+        )
     hint = "Open a scan and type words on the first page, then press Compare."
     status = gr.HTML(panels.status(hint), elem_id="s4-compare-status", js_on_load=None)
+    key = gr.HTML(elem_id="s4-key", js_on_load=None)
     plots, numbers = [], []
     with gr.Row(equal_height=False):
         for name in compare.ORDER:
@@ -352,12 +357,12 @@ def _compare(app: App, page: Page) -> None:
         )
         for step in staged(call):
             if isinstance(step, Screen):
-                yield [status_of(step)] + [gr.skip()] * (2 * len(plots))
+                yield [status_of(step), *[gr.skip()] * (1 + 2 * len(plots))]
                 continue
-            found, said = step
-            pairs = [found.get(name) for name in compare.ORDER]
+            pairs = [step.panels.get(name) for name in compare.ORDER]
             yield [
-                panels.status(said),
+                panels.status(step.status),
+                step.key,
                 *(p.figure if p else None for p in pairs),
                 *(p.numbers if p else "" for p in pairs),
             ]
@@ -366,7 +371,7 @@ def _compare(app: App, page: Page) -> None:
         [button.click, units.input, coloring.input],
         run,
         [units, coloring, *page.inputs],
-        [status, *plots, *numbers],
+        [status, key, *plots, *numbers],
         js=_js(f"s4-plot-{compare.ORDER[0]}"),
         api_visibility="private",
         **HEAVY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,11 +54,23 @@ def legend(session: Session) -> str:
         if session.hidden
         else ""
     )
+    repeated = len(answer.classes) > len(colors.CLASSES)
+    hint = f'<p class="s4-caption">Colours repeat after {len(colors.CLASSES)} words.</p>'
     return (
-        '<table class="s4-legend"><thead><tr><th scope="col">Class</th>'
+        '<div class="s4-scroll"><table class="s4-legend"><thead><tr><th scope="col">Class</th>'
         '<th scope="col" class="s4-number">Points</th><th scope="col" class="s4-number">Share</th>'
-        f'<th scope="col">{show_all}</th></tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'<th scope="col">{show_all}</th></tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f"{hint if repeated else ''}"
     )
+
+
+def key(session: Session) -> str:
+    """Write the classes with their colours in one line; "" without an answer."""
+    if session.answer is None:
+        return ""
+    names = [*enumerate(session.answer.classes, 1), (0, "unlabelled")]
+    spans = "".join(f"<span>{chip(colors.label_color(i))}{escape(n)}</span>" for i, n in names)
+    return f'<div class="s4-key">{spans}</div>'
 
 
 def _legend_row(session: Session, label: int, count: int, total: int) -> str:
@@ -187,7 +199,8 @@ LIMITS = (
     "Words are compared with whole tokens: nothing smaller than a token can get its own label.",
     "A label means “the best of your words”, not “certainly this”. Raise the threshold, or add "
     "words for what else is in the scan, to make it stricter.",
-    "The bundled rooms are synthetic; real scans are noisier and harder.",
+    "The bundled rooms are synthetic, made by the generator that also makes training rooms; real "
+    "scans are noisier and harder.",
     "kNN and radius tokens depend on the scan's units and density; superpoints do not. The "
     "Compare page shows it.",
 )
@@ -217,9 +230,3 @@ def about(description: Mapping[str, Any], device: str = "") -> str:
 
 def _count(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value or "?")
-
-
-def names(items: Sequence[str], most: int = 6) -> str:
-    """Join names for a label, the rest as a count (plain text, not HTML)."""
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f" and {rest} more" if rest > 0 else "")

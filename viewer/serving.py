@@ -73,4 +73,12 @@ def _theme() -> Any:
     )
     plain = {"background_fill": "transparent", "text_color": "*body_text_color"}
     titles = {f"block_title_{k}{d}": v for k, v in plain.items() for d in ("", "_dark")}
-    return theme.set(**titles, block_title_padding="0", block_title_text_weight="600")
+    edges = {
+        "input_border_width": "1px",
+        "input_border_color": "*neutral_300",
+        "input_border_color_dark": "*neutral_600",
+        "button_border_width": "1px",
+        "button_secondary_border_color": "*neutral_300",
+        "button_secondary_border_color_dark": "*neutral_600",
+    }
+    return theme.set(**titles, **edges, block_title_padding="0", block_title_text_weight="600")

@@ -15,6 +15,9 @@ import numpy as np
 from s4token import Encoding, PointCloud, Segmentation
 from viewer.colors import neighbour_colors
 
+WEIGHTS_PER_POINT = 48
+"""Bytes that the library keeps per point of an encoding to carry token scores to points."""
+
 Key = tuple[str, float]
 """Tokenizer and the factor the units were multiplied by."""
 
@@ -108,7 +111,7 @@ class Session:
 
     @cached_property
     def nbytes(self) -> int:
-        """Memory of all arrays, each counted once."""
+        """Memory of all arrays, each counted once, and of the library's weights."""
         clouds = [self.cloud, *(layer.encoding.cloud for layer in self.layers.values())]
         arrays: list[np.ndarray | None] = []
         for cloud in clouds:
@@ -121,7 +124,8 @@ class Session:
             a = self.answer
             arrays += [a.labels, a.confidence, a.superpoints, a.scores]
         found = {_address(a): a.nbytes for a in arrays if a is not None}
-        return sum(found.values())
+        points = sum(len(layer.token) for layer in self.layers.values())
+        return sum(found.values()) + WEIGHTS_PER_POINT * points
 
 
 def _address(array: np.ndarray) -> int:

@@ -31,20 +31,36 @@
     });
   };
 
-  /* Panels of the comparison share one camera. */
-  const link = (gd) => {
-    if (gd.s4linked) return;
-    gd.s4linked = true;
-    const spread = () => {
-      const camera = sceneOf(gd).getCamera();
-      for (const other of document.querySelectorAll(".s4-linked .js-plotly-plot")) {
-        const scene = sceneOf(other);
-        if (other === gd || !scene) continue;
-        scene.setViewport({ ...scene.fullSceneLayout, camera });
+  /* Panels of the comparison share one camera: that of the panel under the pointer. */
+  let leader = null;
+  let shared = "";
+  const follow = () => {
+    const scene = leader && leader.isConnected ? sceneOf(leader) : null;
+    if (!scene) {
+      leader = null;
+      return;
+    }
+    const camera = scene.getCamera();
+    const now = JSON.stringify(camera);
+    if (now !== shared) {
+      shared = now;
+      for (const gd of document.querySelectorAll(".s4-linked .js-plotly-plot")) {
+        const other = sceneOf(gd);
+        if (!other || gd === leader) continue;
+        other.setViewport({ ...other.fullSceneLayout, camera });
       }
-    };
-    gd.on("plotly_relayouting", spread);
-    gd.on("plotly_relayout", spread);
+    }
+    requestAnimationFrame(follow);
+  };
+  const lead = (event) => {
+    if (event.buttons) return; // a drag that strays into the neighbour stays with its panel
+    const gd = event.target.closest(".s4-linked .js-plotly-plot");
+    if (gd && gd !== leader && sceneOf(gd)) {
+      const idle = leader === null;
+      leader = gd;
+      shared = JSON.stringify(sceneOf(gd).getCamera());
+      if (idle) requestAnimationFrame(follow);
+    }
   };
 
   /* Gradio drops a plot without telling Plotly: free its WebGL context, browsers allow few. */
@@ -78,11 +94,9 @@
   const start = () => {
     new MutationObserver((changes) => {
       for (const change of changes) change.removedNodes.forEach(release);
-      for (const gd of document.querySelectorAll(".s4-linked .js-plotly-plot")) {
-        if (sceneOf(gd)) link(gd);
-      }
       announce();
     }).observe(document.body, { childList: true, subtree: true });
+    document.addEventListener("pointermove", lead, { passive: true });
     new MutationObserver(recolour).observe(document.body, {
       attributes: true,
       attributeFilter: ["class"],

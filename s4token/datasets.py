@@ -1,0 +1,50 @@
+"""Data sets as Scans and named objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile, is_zipfile
+
+import numpy as np
+
+from .materials import CERAMICS, FABRICS, METALS, PLASTICS, WOODS, tinted
+from .synthetic import Named
+
+
+def objects(path: str | Path) -> list[Named]:
+    """Read a pack of coloured objects (``objects.npz``) to furnish synthetic rooms with.
+
+    Arrays: points uint16 (n, 3), colors uint8 (n, 3), offsets int64 (k + 1), category, scale,
+    coloured (k). An object without colours of its own gets one plausible colour, the same on
+    every reading.
+
+    Raises FileNotFoundError, or ValueError naming the file and what it lacks.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such object pack")
+    if not is_zipfile(path):
+        raise ValueError(f"{path.name}: not an .npz file, or cut off; get the pack again")
+    wanted = ("points", "colors", "offsets", "category", "scale", "coloured")
+    try:
+        with np.load(path, allow_pickle=False) as pack:
+            missing = [name for name in wanted if name not in pack]
+            if missing:
+                raise ValueError(f"{path.name}: no array {', '.join(missing)}; not an object pack")
+            points, colors, offsets, category, scale, coloured = (pack[name] for name in wanted)
+    except (OSError, EOFError, BadZipFile) as error:
+        raise ValueError(f"{path.name}: not a readable .npz file ({error})") from error
+    if offsets[0] != 0 or offsets[-1] != len(points) or len(category) != len(offsets) - 1:
+        raise ValueError(f"{path.name}: offsets do not match {len(points):,} points")
+    things = []
+    for i in range(len(category)):
+        part = slice(int(offsets[i]), int(offsets[i + 1]))
+        shown = colors[part].astype(np.float32) / 255
+        if not coloured[i]:
+            rng = np.random.default_rng(i)
+            shade = shown.mean(axis=1, keepdims=True) / max(float(shown.mean()), 1e-3)
+            shown = shade * tinted(rng, WOODS + METALS + FABRICS + PLASTICS + CERAMICS)
+        unit = points[part].astype(np.float32) / 65535
+        shown = np.clip(shown, 0, 1).astype(np.float32)
+        things.append(Named(unit, shown, str(category[i]), float(scale[i])))
+    return things

@@ -1,0 +1,115 @@
+"""Shared fixtures; shape annotations of inner modules are checked while testing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+# By name, and before their first import. Not types.py, whose own ValueErrors must come first, nor
+# segment.py, whose protocol cannot be checked at run time, nor modules with compiled functions,
+# which a wrapper would break.
+CHECKED = (
+    "augment",
+    "benchmark",
+    "grouping",
+    "metrics",
+    "model",
+    "multiview",
+    "objectives.distillation",
+    "scatter",
+    "superpoints",
+    "tokenizer",
+)
+install_import_hook([f"s4token.{name}" for name in CHECKED], "beartype.beartype")
+
+ROOM_CLASSES = ("floor", "wall", "sofa", "table", "ball")
+
+
+def _room_parts(rng: np.random.Generator):
+    """Yield (label, colour, points) of the surfaces of a small furnished room, in metres."""
+
+    def sheet(label, color, origin, first, second, density=340):
+        origin, first, second = (np.array(v, float) for v in (origin, first, second))
+        area = float(np.linalg.norm(first) * np.linalg.norm(second))
+        share = rng.random((round(density * area), 2))
+        return label, color, origin + share[:, :1] * first + share[:, 1:] * second
+
+    def box(label, color, low, size):
+        x, y, z = np.diag(size)
+        low = np.array(low, float)
+        yield sheet(label, color, low + z, x, y)
+        for start, side in ((low, x), (low + y, x), (low, y), (low + x, y)):
+            yield sheet(label, color, start, side, z)
+
+    yield sheet(1, (0.5, 0.35, 0.2), (0, 0, 0), (4, 0, 0), (0, 3, 0))
+    yield sheet(2, (0.85, 0.85, 0.8), (0, 0, 0), (4, 0, 0), (0, 0, 2.5))
+    yield sheet(2, (0.85, 0.85, 0.8), (0, 0, 0), (0, 3, 0), (0, 0, 2.5))
+    yield from box(3, (0.2, 0.3, 0.6), (0.05, 0.8, 0.02), (0.8, 1.6, 0.4))
+    yield from box(3, (0.2, 0.3, 0.6), (0.05, 0.8, 0.42), (0.2, 1.6, 0.4))
+    yield from box(4, (0.6, 0.3, 0.1), (1.8, 1.0, 0.7), (1.2, 0.8, 0.05))
+    for x, y in ((1.85, 1.05), (2.9, 1.05), (1.85, 1.7), (2.9, 1.7)):
+        yield from box(4, (0.6, 0.3, 0.1), (x, y, 0.02), (0.06, 0.06, 0.68))
+    ball = rng.normal(size=(500, 3))
+    ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+    yield 5, (0.9, 0.2, 0.2), ball * 0.25 + (3.2, 0.6, 0.27)
+
+
+@pytest.fixture(scope="session")
+def room_scan():
+    """A furnished corner of a room: about 12,000 float64 points with colours, noise and labels."""
+    from s4token.types import PointCloud, Scan
+
+    rng = np.random.default_rng(7)
+    parts = list(_room_parts(rng))
+    labels = np.concatenate([np.full(len(p), label) for label, _, p in parts])
+    points = np.concatenate([p for _, _, p in parts])
+    points += rng.normal(0, 0.003, points.shape)
+    colors = np.concatenate([np.tile(color, (len(p), 1)) for _, color, p in parts])
+    colors = np.clip(colors + rng.normal(0, 0.03, colors.shape), 0, 1)
+    order = rng.permutation(len(points))
+    return Scan("corner", PointCloud(points[order], colors[order]), labels[order], ROOM_CLASSES)
+
+
+@pytest.fixture(scope="session")
+def room_cloud(room_scan):
+    """The cloud of ``room_scan``."""
+    return room_scan.cloud
+
+
+TINY_CLIP = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "layers": 2, "head_width": 32},
+    "text_cfg": {"context_length": 16, "vocab_size": 1024, "width": 64, "heads": 2, "layers": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_clip():
+    """A CLIP of random weights with open_clip's architecture, for 32 x 32 pictures."""
+    import torch
+
+    from s4token.backbone import FrozenCLIP, _tokenizer, build
+
+    torch.manual_seed(0)
+    return FrozenCLIP(
+        build(TINY_CLIP), _tokenizer(1024, 16), name="tiny", tag="random", dense="tokens"
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_clip):
+    """An untrained S4Token on ``tiny_clip`` with 96 tokens, the same in every run."""
+    import torch
+
+    from s4token.grouping import KNN, Radius
+    from s4token.model import S4Token, Tokenization
+    from s4token.superpoints import Superpoints
+
+    torch.manual_seed(1)
+    tokenizations = {
+        "superpoint": Tokenization(Superpoints(96), "token"),
+        "knn": Tokenization(KNN(96, 32), "none"),
+        "radius": Tokenization(Radius(96, 0.2, 32), "none"),
+    }
+    return S4Token(tiny_clip, tokenizations).eval()

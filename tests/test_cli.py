@@ -1,0 +1,200 @@
+"""The command line's contract: outputs, exit codes, one clear line for bad input."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from plyfile import PlyData
+
+import s4token
+from s4token.cli import main
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """A small furnished room as PLY, shuffled, with a column of its own."""
+    cloud = s4token.room("office", 3, points=12_000).cloud
+    cloud = cloud.select(np.random.default_rng(0).permutation(len(cloud)))
+    path = tmp_path_factory.mktemp("scan") / "room.ply"
+    s4token.write(path, cloud)
+    return path, cloud
+
+
+def test_segment_keeps_points_and_labels_all_at_threshold_zero(scan, tmp_path):
+    path, cloud = scan
+    out = tmp_path / "out.ply"
+    prompts = ["chair", "table", "floor", "wall"]
+    assert (
+        main(["segment", str(path), "--prompts", *prompts, "--threshold", "0", "--out", str(out)])
+        == 0
+    )
+    vertex = PlyData.read(out)["vertex"]
+    points = np.stack([vertex[a] for a in "xyz"], axis=1)
+    np.testing.assert_array_equal(points, cloud.points.astype(np.float32))
+    assert vertex["label"].dtype == np.int32 and vertex["superpoint"].dtype == np.int32
+    assert vertex["confidence"].dtype == np.float32
+    assert vertex["label"].min() >= 1 and vertex["label"].max() <= len(prompts)
+    assert vertex["confidence"].min() >= 0 and vertex["confidence"].max() <= 1
+    sidecar = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+    assert sidecar["labels"] == {str(i + 1): p for i, p in enumerate(prompts)}
+    assert sidecar["provenance"]["prompts"] == prompts
+    assert PlyData.read(out).byte_order == "<"
+
+
+@pytest.mark.parametrize(
+    "extra", [["--tokenizer", "knn"], ["--tokenizer", "radius"], ["--engine", "multiview"]]
+)
+def test_segment_with_other_tokenizers_and_engine(scan, tmp_path, extra):
+    path, cloud = scan
+    out = tmp_path / "out.ply"
+    assert (
+        main(["segment", str(path), "--prompts", "chair", "floor", "--out", str(out), *extra]) == 0
+    )
+    assert len(PlyData.read(out)["vertex"]["label"]) == len(cloud)
+
+
+def test_labels_survive_a_change_of_units(scan, tmp_path):
+    path, cloud = scan
+    labels = []
+    for factor in (1.0, 0.001, 1000.0):
+        scaled, out = tmp_path / f"{factor}.ply", tmp_path / f"{factor}.out.ply"
+        s4token.write(scaled, cloud.scaled(factor))
+        words = ["chair", "desk", "floor", "wall"]
+        assert (
+            main(
+                ["segment", str(scaled), "--prompts", *words, "--threshold", "0", "--out", str(out)]
+            )
+            == 0
+        )
+        labels.append(np.asarray(PlyData.read(out)["vertex"]["label"]))
+    assert (labels[0] == labels[1]).mean() >= 0.99
+    assert (labels[0] == labels[2]).mean() >= 0.99
+    assert path.exists()
+
+
+def test_partition(scan, tmp_path, capsys):
+    path, cloud = scan
+    out = tmp_path / "p.ply"
+    assert main(["partition", str(path), "--count", "60", "--out", str(out)]) == 0
+    superpoint = PlyData.read(out)["vertex"]["superpoint"]
+    assert superpoint.dtype == np.int32 and len(superpoint) == len(cloud)
+    assert sorted(set(superpoint.tolist())) == list(range(60))
+    assert "60 superpoints" in capsys.readouterr().out
+
+
+def test_evaluate_prints_and_writes_rows(tmp_path, capsys):
+    room = s4token.room("bedroom", 1, points=8_000)
+    data, out = tmp_path / "bed.npz", tmp_path / "rows.json"
+    np.savez(
+        data,
+        points=room.cloud.points,
+        colors=(room.cloud.colors * 255).astype(np.uint8),
+        label=room.labels - 1,
+        names=np.array(room.classes),
+    )
+    verb = ["evaluate", str(data), "--tokenizers", "superpoint", "--scales", "1", "0.001"]
+    assert main([*verb, "--json", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    fields = {"data", "tokenizer", "normalise", "scale", "density", "mIoU", "mAcc", "OA", "seconds"}
+    assert all(set(r) == fields for r in rows)
+    assert [r["tokenizer"] for r in rows] == ["random", "majority", "superpoint", "superpoint"]
+    one, small = rows[2], rows[3]
+    assert abs(one["OA"] - small["OA"]) < 1 and 0 <= one["mIoU"] <= 100
+    assert "majority" in capsys.readouterr().out
+
+
+def test_info_names_the_clip(capsys):
+    assert main(["info"]) == 0
+    header = json.loads(capsys.readouterr().out)
+    assert header["clip"]["name"] == "s4token-small" and len(header["clip"]["sha256"]) == 64
+
+
+def test_convert_and_render(scan, tmp_path):
+    path, cloud = scan
+    out = tmp_path / "room.xyz"
+    assert main(["convert", str(path), str(out), "--scale", "1000"]) == 0
+    np.testing.assert_allclose(s4token.read(out).points, cloud.points * 1000, rtol=1e-4, atol=1)
+    picture = tmp_path / "room.png"
+    assert main(["render", str(path), "--out", str(picture), "--views", "1", "--size", "64"]) == 0
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+BAD = [
+    (["segment", "SCAN", "--prompts", "", "--out", "OUT.ply"], "prompts"),
+    (["segment", "SCAN", "--prompts", "a", "a", "--out", "OUT.ply"], "twice"),
+    (["segment", "SCAN", "--prompts", "a", "--out", "OUT.xyz"], "--out"),
+    (["segment", "SCAN", "--prompts", "a", "--out", "nowhere/OUT.ply"], "nowhere"),
+    (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--threshold", "2"], "threshold"),
+    (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--device", "tpu7"], "device"),
+    (
+        ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--checkpoint", "no.safetensors"],
+        "no.safetensors",
+    ),
+    (["segment", "none.ply", "--prompts", "a", "--out", "OUT.ply"], "none.ply"),
+    (["segment", "EMPTY", "--prompts", "a", "--out", "OUT.ply"], "empty.ply"),
+    (["segment", "TEXT", "--prompts", "a", "--out", "OUT.ply"], "text.docx"),
+    (["segment", "NAN", "--prompts", "a", "--out", "OUT.ply"], "nan.xyz"),
+    (["partition", "SCAN", "--count", "0", "--out", "OUT.ply"], "count"),
+    (["evaluate", "scannet:/data"], "scannet"),
+    (["evaluate", "SCAN"], "labels"),
+    (["evaluate", "SCAN", "--json", "x.txt"], "x.txt"),
+    (["info", "EMPTY"], "empty.ply"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "word"), BAD, ids=[" ".join(a)[:60] for a, _ in BAD])
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    scan, tmp_path, capsys, monkeypatch, arguments, word
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.ply").write_bytes(b"")
+    (tmp_path / "text.docx").write_text("no scan")
+    (tmp_path / "nan.xyz").write_text("0 0 0\nnan 0 1\n1 1 1\n")
+    names = {"SCAN": str(scan[0]), "EMPTY": "empty.ply", "TEXT": "text.docx", "NAN": "nan.xyz"}
+    before = set(tmp_path.iterdir())
+    assert main([names.get(a, a) for a in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert word in lines[-1] and lines[-1].startswith("s4token: ")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_bad_usage_is_exit_code_2(capsys):
+    for arguments in (
+        ["segment"],
+        ["fly"],
+        [],
+        ["segment", "x.ply", "--prompts", "--out", "y.ply"],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0 0 0\n", "1 1 1\n1 1 1\n1 1 1\n", "0 0 0\n1 0 0\n"],
+    ids=["one point", "all points equal", "two points"],
+)
+def test_degenerate_scans_are_segmented(tmp_path, text):
+    path, out = tmp_path / "few.xyz", tmp_path / "out.ply"
+    path.write_text(text)
+    assert (
+        main(
+            [
+                "segment",
+                str(path),
+                "--prompts",
+                "chair",
+                "スタンド",
+                "--threshold",
+                "0",
+                "--out",
+                str(out),
+            ]
+        )
+        == 0
+    )
+    assert len(PlyData.read(out)["vertex"]["label"]) == text.count("\n")

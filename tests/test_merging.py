@@ -1,0 +1,156 @@
+"""Region merging: the compiled kernels against a slow twin that looks at every pair."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from s4token.merging import MOMENTS, merge_cost, merge_greedy, merge_rounds, unique_edges
+
+WEIGHTS = np.array([3.0, 0.1, 1.0, 2.0, 0.3, 0.15])
+
+
+def graph(n=60, degree=4, seed=0, pieces=1):
+    """Random regions with positive area and a random connected graph per piece."""
+    rng = np.random.default_rng(seed)
+    moments = rng.random((n, MOMENTS))
+    moments[:, 0] = rng.uniform(0.5, 2, n)
+    moments[:, 1:] *= moments[:, :1]
+    piece = np.arange(n) % pieces
+    a, b = [], []
+    for p in range(pieces):
+        own = np.flatnonzero(piece == p)
+        a += [*own[:-1], *rng.choice(own, degree * len(own))]
+        b += [*own[1:], *rng.choice(own, degree * len(own))]
+    length, contrast = rng.uniform(0.1, 1, len(a)), rng.uniform(0, 1, len(a))
+    return moments, rng.integers(1, 5, n), unique_edges(np.array(a), np.array(b), length, contrast)
+
+
+def slow_cost(a, b, length, contrast, weights):
+    """The energy as its documentation says it, with matrices."""
+
+    def means(m):
+        xx, xy, xz, yy, yz, zz = m[4:10] / m[0]
+        return m[1:4] / m[0], np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]), m[10:] / m[0]
+
+    (pa, na, ca), (pb, nb, cb) = means(a), means(b)
+    unit, position, normal, colour, border, power = weights
+    ward = position * ((pa - pb) ** 2).sum() / unit
+    ward += normal * ((na - nb) ** 2).sum() + colour * ((ca - cb) ** 2).sum()
+    harmonic = 1 / (1 / a[0] + 1 / b[0]) / unit
+    return harmonic * (ward + border * contrast / length) / (length / unit**0.5) ** power
+
+
+def slow_greedy(moments, size, edges, weights, count, smallest):
+    """Merge the best pair among all, recomputed each time."""
+    moments, size = moments.copy(), size.copy()
+    parent = np.arange(len(moments))
+    border = {
+        (i, j): np.array([length, contrast]) for i, j, length, contrast in zip(*edges, strict=True)
+    }
+    while len(set(parent.tolist())) > count and border:
+
+        def price(pair):
+            cost = slow_cost(moments[pair[0]], moments[pair[1]], *border[pair], weights)
+            return (min(size[list(pair)]) >= smallest, cost)
+
+        u, v = min(border, key=price)
+        moments[u] += moments[v]
+        size[u] += size[v]
+        parent[parent == v] = u
+        joined: dict[tuple[int, int], np.ndarray] = {}
+        for pair, values in border.items():
+            i, j = sorted(u if end == v else end for end in pair)
+            if i != j:
+                joined[i, j] = joined.get((i, j), 0) + values
+        border = joined
+    return parent
+
+
+def as_sets(labels):
+    return {frozenset(np.flatnonzero(labels == v).tolist()) for v in np.unique(labels)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cost_equals_its_definition(seed):
+    moments, _, edges = graph(seed=seed)
+    for a, b, length, contrast in zip(*edges, strict=True):
+        fast = merge_cost(moments[a], moments[b], length, contrast, WEIGHTS)
+        assert fast == pytest.approx(slow_cost(moments[a], moments[b], length, contrast, WEIGHTS))
+        assert fast >= 0
+        assert fast == pytest.approx(merge_cost(moments[b], moments[a], length, contrast, WEIGHTS))
+
+
+def test_cost_has_no_unit():
+    """Areas grow with the square of lengths; the energy does not."""
+    moments, _, (a, b, length, contrast) = graph()
+    s = 1000.0
+    scaled, weights = moments * s**2, WEIGHTS.copy()
+    scaled[:, 1:4] *= s
+    weights[0] *= s**2
+    for e in range(len(a)):
+        cost = merge_cost(moments[a[e]], moments[b[e]], length[e], contrast[e], WEIGHTS)
+        other = merge_cost(scaled[a[e]], scaled[b[e]], length[e] * s, contrast[e] * s, weights)
+        assert other == pytest.approx(cost, rel=1e-9)
+
+
+def test_unique_edges_sum_what_they_join():
+    a, b = np.array([3, 1, 2, 1, 3, 0]), np.array([1, 3, 2, 2, 1, 4])
+    got = unique_edges(a, b, np.arange(6.0), 10 * np.arange(6.0))
+    assert [e.tolist() for e in got] == [[0, 1, 1], [4, 2, 3], [5, 3, 5], [50, 30, 50]]
+    assert all(len(e) == 0 for e in unique_edges(a[:0], b[:0], np.zeros(0), np.zeros(0)))
+    assert all(len(e) == 0 for e in unique_edges(a[2:3], b[2:3], np.ones(1), np.ones(1)))
+
+
+@pytest.mark.parametrize("count", [1, 7, 30, 59])
+@pytest.mark.parametrize("smallest", [1, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_greedy_equals_brute_force(count, smallest, seed):
+    moments, size, edges = graph(seed=seed)
+    fast = merge_greedy(moments, size, *edges, WEIGHTS, count, smallest)
+    slow = slow_greedy(moments, size, edges, WEIGHTS, count, smallest)
+    assert as_sets(fast) == as_sets(slow)
+    assert len(as_sets(fast)) == count
+
+
+def test_greedy_leaves_its_input_alone_and_stops_at_separate_pieces():
+    moments, size, edges = graph(pieces=5)
+    before = [x.copy() for x in (moments, size, *edges)]
+    parent = merge_greedy(moments, size, *edges, WEIGHTS, 2, 1)
+    assert as_sets(parent) == as_sets(np.arange(60) % 5)
+    for old, new in zip(before, (moments, size, *edges), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("count", [1, 10, 45])
+def test_rounds_keep_the_sums(count):
+    moments, size, edges = graph(seed=3)
+    total, points = moments.sum(axis=0), size.sum()
+    label, merged, sizes, (a, b, length, _) = merge_rounds(
+        moments.copy(), size.copy(), edges, count, WEIGHTS
+    )
+    assert len(merged) == len(sizes) == len(np.unique(label)) == count
+    np.testing.assert_allclose(merged.sum(axis=0), total)
+    assert sizes.sum() == points
+    for region in range(count):
+        np.testing.assert_allclose(merged[region], moments[label == region].sum(axis=0))
+    # Borders between regions are the sums of the borders between their parts.
+    crossing = label[edges[0]] != label[edges[1]]
+    assert length.sum() == pytest.approx(edges[2][crossing].sum())
+    assert len(a) == 0 or (a < b).all()
+
+
+def test_rounds_merge_the_cheapest_pair_first():
+    moments, size, edges = graph(seed=4)
+    label, *_ = merge_rounds(moments.copy(), size.copy(), edges, 59, WEIGHTS)
+    cost = [
+        slow_cost(moments[a], moments[b], x, c, WEIGHTS) for a, b, x, c in zip(*edges, strict=True)
+    ]
+    best = int(np.argmin(cost))
+    assert label[edges[0][best]] == label[edges[1][best]]
+
+
+def test_rounds_stop_at_separate_pieces():
+    moments, size, edges = graph(pieces=6)
+    label, *_ = merge_rounds(moments.copy(), size.copy(), edges, 2, WEIGHTS)
+    assert as_sets(label) == as_sets(np.arange(60) % 6)
