@@ -166,7 +166,7 @@ def kitchen_run(make: Maker, length: float) -> Piece:
             piece = appliances.kitchen_sink(rng, front, top)
         else:
             unit = appliances.base_unit(rng, front, top, float(rng.choice([0.4, 0.5, 0.6, 0.8])))
-            piece = loaded(make, unit, WORKTOP, 0.9)
+            piece = loaded(make, unit, WORKTOP, 1.8)
         wide = float(piece.size[0])
         if x + wide > length:
             break

@@ -18,7 +18,13 @@ from s4token import checkpoint
 SMALL_NAME = "s4token-small"
 SMALL_CLIP: dict[str, Any] = {
     "embed_dim": 256,
-    "vision_cfg": {"image_size": 112, "patch_size": 8, "width": 256, "layers": 6, "head_width": 64},
+    "vision_cfg": {
+        "image_size": 128,
+        "patch_size": 16,
+        "width": 256,
+        "layers": 6,
+        "head_width": 64,
+    },
     "text_cfg": {
         "context_length": 32,
         "vocab_size": 16384,
@@ -31,6 +37,8 @@ SMALL_CLIP: dict[str, Any] = {
 
 TEXT_CACHE_ROWS = 20_000
 Dense = Literal["tokens", "value"]
+PictureStyle = Literal["photo", "relief"]
+"""What rendered views show: colours, or brightness, height and warmth (``multiview.draw``)."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,7 @@ class FrozenCLIP(nn.Module):
         self.clip: Any = clip.eval().requires_grad_(False)
         self.tokenize = tokenizer
         self.name, self.tag, self.dense = name, tag, dense
+        self.pictures: PictureStyle = "relief" if dense == "tokens" else "photo"
         self.image_size: int = visual.image_size[0]
         self.grid: int = visual.grid_size[0]
         self.width: int = visual.class_embedding.shape[0]

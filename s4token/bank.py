@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from s4token.augment import yaw
+from s4token.backbone import SMALL_CLIP
 from s4token.datasets import Named, objects
 from s4token.io import read_scan
 from s4token.model import TOKENIZATIONS
-from s4token.multiview import SPLAT, cameras_for, strided
-from s4token.render import render, splat_radii
+from s4token.multiview import cameras_for, draw, strided
 from s4token.scan_simulation import simulate, simulate_frame
 from s4token.synthetic import ROOM_KINDS, room
 from s4token.tokenizer import TokenInputs, describe
@@ -72,9 +72,9 @@ class Bank:
             seed = int(rng.integers(2**31))
             fate = rng.random()
             # A single frame sees little of a room, a trajectory about half of its surfaces.
-            dense = max(2 * points, 250_000) if fate < 0.15 else 2 * points
+            dense = max(2 * points, 250_000) if fate < 0.1 else 2 * points
             scan = room(kind, seed, points=dense, objects=named)
-            if fate < 0.15:
+            if fate < 0.1:
                 scan = simulate_frame(scan, rng)
             elif fate < 0.85:
                 scan = simulate(scan, rng, points=points)
@@ -99,8 +99,8 @@ def _crop(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
 
 def _arrays(scan: Scan, views: int) -> dict[str, np.ndarray]:
     cloud = scan.cloud
-    cameras = cameras_for(cloud, views)
-    pictures = render(cloud, cameras, radii=splat_radii(cloud, factor=SPLAT))
+    cameras = cameras_for(cloud, views, size=SMALL_CLIP["vision_cfg"]["image_size"])
+    pictures = draw(cloud, cameras, style="relief")
     seen = strided(pictures)
     labels = np.append(scan.labels if scan.labels is not None else np.zeros(len(cloud), int), 0)
     out = {

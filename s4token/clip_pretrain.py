@@ -9,19 +9,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_CLIP, SMALL_NAME, FrozenCLIP, build, small_tokenizer
 from s4token.datasets import Named, objects
-from s4token.render import render, splat_radii
+from s4token.multiview import draw, splats
 from s4token.segment import text_features
 from s4token.training import Loop, parameter_groups, processes
 from s4token.types import Camera, PointCloud
@@ -42,14 +42,14 @@ class ClipPretrainConfig:
     pack: str
     text: str
     steps: int = 3000
-    batch: int = 48
+    batch: int = 64
     object_share: float = 0.3
     lr: float = 1e-3
     weight_decay: float = 0.05
     scale: float = 20.0
     smoothing: float = 0.1
     cosine_weight: float = 0.5
-    rarity: float = 0.4
+    rarity: float = 0.25
     held_out: float = 0.05
     seed: int = 0
 
@@ -76,7 +76,7 @@ class _Objects:
         ids = {n: i + 1 for i, n in enumerate(names)}
         self.size = size
         self.clouds = [PointCloud(o.points, np.clip(o.colors, 0, 1)) for o in named]
-        self.radii = [splat_radii(c) for c in self.clouds]
+        self.splats = [splats(c) for c in self.clouds]
         self.ids = np.array([ids[o.category] for o in named])
         # Every category counts alike, damped: categories of one object do not dominate.
         count = np.bincount(self.ids)[self.ids]
@@ -84,7 +84,11 @@ class _Objects:
 
     def draw(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Render one object before a plain background; return picture and class ids."""
-        cloud = self.clouds[number]
+        cloud, prepared = self.clouds[number], self.splats[number]
+        # An object stands anywhere in a room and fills some of its height.
+        share = np.exp(rng.uniform(np.log(0.1), 0))
+        level = share * prepared.heights + rng.random() ** 2 * (1 - share)
+        prepared = replace(prepared, heights=level)
         low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
         reach = float(np.linalg.norm(high - low)) / 2
         yaw, rise = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(-15, 65))
@@ -93,10 +97,11 @@ class _Objects:
         distance = reach / np.tan(np.radians(25)) * np.exp(rng.uniform(-0.4, 0.7))
         camera = Camera(target + distance * gaze, target, fov=50, width=self.size, height=self.size)
         shade = rng.integers(0, 256, 3) if rng.random() < 0.5 else np.full(3, rng.integers(0, 256))
-        view = render(
+        view = draw(
             cloud,
             [camera],
-            radii=self.radii[number],
+            prepared,
+            style="relief",
             background=(int(shade[0]), int(shade[1]), int(shade[2])),
             point_size=float(np.exp(rng.uniform(-0.3, 0.4))),
         )
@@ -106,10 +111,10 @@ class _Objects:
 def augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Flip, zoom and recolour a batch: uint8 (B, H, W, 3) and ids (B, H/2, W/2)."""
     batch = len(images)
-    draw = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
-    flip = torch.where(draw(batch) < 0.5, -1.0, 1.0)
-    zoom = 1 - 0.5 * draw(batch) * (draw(batch) < 0.7)
-    shift = (2 * draw(batch, 2) - 1) * (1 - zoom)[:, None]
+    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
+    flip = torch.where(uniform(batch) < 0.5, -1.0, 1.0)
+    zoom = 1 - 0.35 * uniform(batch) * (uniform(batch) < 0.6)
+    shift = (2 * uniform(batch, 2) - 1) * (1 - zoom)[:, None]
     theta = torch.zeros(batch, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1] = zoom * flip, zoom
     theta[:, :, 2] = shift
@@ -119,14 +124,15 @@ def augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple
     ids = F.grid_sample(
         labels[:, None].float(), grid(labels.shape[-1]), mode="nearest", align_corners=False
     )
-    gain = torch.exp(0.25 * torch.randn(batch, 1, 1, 1, generator=generator))
-    tint = torch.exp(0.12 * torch.randn(batch, 3, 1, 1, generator=generator))
-    mean = x.mean(dim=(1, 2, 3), keepdim=True)
-    contrast = torch.exp(0.2 * torch.randn(batch, 1, 1, 1, generator=generator))
-    x = ((x - mean) * contrast + mean) * gain * tint
-    grey = (draw(batch) < 0.08)[:, None, None, None]
-    x = torch.where(grey, x.mean(dim=1, keepdim=True), x)
-    x = x + 6 * torch.randn(x.shape, generator=generator)
+    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    contrast = torch.exp(0.12 * normal(batch, 3, 1, 1))
+    # Brightness and warmth vary with the light; height only with how much was scanned.
+    gain = torch.exp(torch.tensor([0.2, 0.05, 0.03]).view(1, 3, 1, 1) * normal(batch, 3, 1, 1))
+    x = ((x - mean) * contrast + mean) * gain
+    grey = (uniform(batch) < 0.05)[:, None, None]
+    x[:, 2] = torch.where(grey, 127.5, x[:, 2])
+    x = x + 4 * normal(*x.shape)
     return x.clamp(0, 255).byte().permute(0, 2, 3, 1), ids[:, 0].long()
 
 
@@ -192,8 +198,12 @@ def split(count: int, share: float, seed: int) -> np.ndarray:
 
 def with_text_tower(path: str | Path) -> FrozenCLIP:
     """Return the small CLIP with a trained text tower and a fresh image tower."""
-    clip = build(SMALL_CLIP)
+    clip: Any = build(SMALL_CLIP)
     state, _ = checkpoint.load(path, kind="text")
+    for name, weight in clip.visual.named_parameters():
+        # The usual ViT initialisation; open_clip leaves its towers at PyTorch's defaults.
+        if "resblocks" in name and weight.ndim == 2:
+            nn.init.trunc_normal_(weight, std=0.02)
     own = clip.state_dict()
     checkpoint.load_into(clip, own | state, source=str(path))
     return FrozenCLIP(clip, small_tokenizer(), name=SMALL_NAME, tag="training", dense="tokens")
@@ -242,7 +252,9 @@ def pretrain_clip(
         return {}
     clip.clip.visual.requires_grad_(False)
     metrics = _evaluate(trainer, _Views(pick(paths, held_scenes), names))
-    metrics |= _evaluate_objects(trainer, _Objects(pick(named, held_objects), names, 112))
+    metrics |= _evaluate_objects(
+        trainer, _Objects(pick(named, held_objects), names, clip.image_size)
+    )
     (folder / "metrics.json").write_text(json.dumps(metrics))
     checkpoint.save(
         out,

@@ -175,10 +175,9 @@ def _bedroom(f: Furnisher) -> None:
 def _kitchen(f: Furnisher) -> None:
     longest = sorted((w.length for w in f.shell.walls), reverse=True)
     for length in (longest[0] * f.rng.uniform(0.6, 0.95), longest[1] * f.rng.uniform(0.3, 0.7)):
-        for shrink in (1.0, 0.75, 0.5):
-            if f.wall(
-                a.kitchen_run(f.make, length * shrink), corner=c.chance(f.rng, 0.6), gap=0.01
-            ):
+        for shrink in (1.0, 0.85, 0.85, 0.7, 0.7, 0.55, 0.55, 0.4):
+            run = a.kitchen_run(f.make, length * shrink)
+            if f.wall(run, corner=c.chance(f.rng, 0.4), gap=0.01):
                 break
     any(f.free(a.dining(f.make)) for _ in range(8))
     for _ in f.some(0, 3):

@@ -17,7 +17,7 @@ from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP
 from s4token.grouping import KNN, Radius
 from s4token.superpoints import Superpoints
-from s4token.tokenizer import Normalise, Tokenizer, collate, describe
+from s4token.tokenizer import Normalise, TokenInputs, Tokenizer, collate, describe, quarter_turns
 from s4token.types import Encoding, PointCloud
 
 TokenizerName = Literal["superpoint", "knn", "radius"]
@@ -102,13 +102,16 @@ class S4Token(nn.Module):
     ) -> Encoding:
         """Encode a cloud into one text-aligned unit vector per token.
 
+        Features are averaged over four quarter turns about the vertical, because no direction in
+        plan is special.
         count: tokens, instead of the number the tokenizer was trained with.
         progress: called with the fraction done and the name of the stage that begins.
         Raises ValueError when this checkpoint has no such tokenizer.
         """
         if tokenizer not in self.tokenizations:
             raise ValueError(
-                f"tokenizer: {self.source} has no '{tokenizer}'; it has {', '.join(self.tokenizers)}"
+                f"tokenizer: {self.source} has no '{tokenizer}'; "
+                f"it has {', '.join(self.tokenizers)}"
             )
         tokenization = self.tokenizations[tokenizer]
         grouping = tokenization.grouping
@@ -123,15 +126,15 @@ class S4Token(nn.Module):
         inputs = describe(cloud, groups, normalise=tokenization.normalise)
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
-        global_feature, features = self.encode_inputs(tokenizer, [inputs])
+        global_feature, features = self.encode_inputs(tokenizer, quarter_turns(inputs))
         clock.append(time.perf_counter())
         say(1.0, "encoded")
         stages = ("grouping", "describing", "transformer")
         return Encoding(
             cloud,
             groups,
-            features[0].float().cpu().numpy(),
-            global_feature[0].float().cpu().numpy(),
+            _mean_direction(features),
+            _mean_direction(global_feature),
             tokenizer=tokenizer,
             seconds={s: b - a for s, a, b in zip(stages, clock, clock[1:], strict=False)},
             notes=self._notes(cloud, len(groups), grouping.count),
@@ -148,7 +151,9 @@ class S4Token(nn.Module):
         return tuple(notes)
 
     @torch.no_grad()
-    def encode_inputs(self, tokenizer: str, inputs: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    def encode_inputs(
+        self, tokenizer: str, inputs: Sequence[TokenInputs]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run described groups through tokenizer and transformer: (B, E) and (B, T, E) units."""
         samples, shape, centers, valid = collate(inputs, self.clip.device)
         return self.clip.encode_tokens(self.learned[tokenizer](samples, shape, centers), valid)
@@ -166,6 +171,11 @@ class S4Token(nn.Module):
         checkpoint.save(
             path, self.learned.state_dict(), kind="tokenizers", header=described | header
         )
+
+
+def _mean_direction(features: torch.Tensor) -> np.ndarray:
+    mean = features.float().mean(dim=0)
+    return torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
 
 
 def load(

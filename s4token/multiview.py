@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,11 +13,11 @@ from jaxtyping import Float, Int, UInt8
 from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
-from s4token.backbone import FrozenCLIP
-from s4token.geometry import farthest_point_sample, rotation_to_z
+from s4token.backbone import FrozenCLIP, PictureStyle
+from s4token.geometry import farthest_point_sample, knn, pca_normals, rotation_to_z
 from s4token.grouping import KNN, Radius
 from s4token.model import Progress
-from s4token.render import render, splat_radii
+from s4token.render import render
 from s4token.scatter import scatter_sum
 from s4token.superpoints import Superpoints
 from s4token.tokenizer import token_centers
@@ -23,8 +25,10 @@ from s4token.types import Camera, Encoding, Groups, PointCloud, Views
 
 VIEWS = 32
 SCOUT_POINTS, SCOUT_PIXELS = 30_000, 48
-SPLAT = 0.8
-"""Splat radius in distances to the sixth neighbour."""
+SPLAT, SPLAT_NEIGHBOUR, SPLAT_LARGEST = 0.8, 6, 4.0
+"""Splat radius in distances to the sixth neighbour, at most four times the median."""
+SHADE_DARK = 0.4
+"""Brightness of a surface that faces straight down, of 1 for one that faces up."""
 STRIDE = 2
 """Features are lifted from every second pixel of a view's rows and columns."""
 BATCH = 16
@@ -77,7 +81,7 @@ def _around(points: np.ndarray, fov: float) -> list[tuple[np.ndarray, np.ndarray
 
 
 def cameras_for(
-    cloud: PointCloud, count: int = VIEWS, *, size: int = 112, fov: float = 70.0
+    cloud: PointCloud, count: int = VIEWS, *, size: int = 128, fov: float = 70.0
 ) -> list[Camera]:
     """Choose ``count`` cameras by coverage: each sees what those before it saw least of.
 
@@ -109,6 +113,69 @@ def strided(views: Views) -> Int[np.ndarray, "V H2 W2"]:
     """Return the points in every second pixel of every second row: what ``lift`` reads."""
     half = slice(STRIDE // 2, None, STRIDE)
     return np.ascontiguousarray(views.point_index[:, half, half])
+
+
+@dataclass(frozen=True, eq=False)
+class Splats:
+    """Hold what drawing needs of a cloud, made once.
+
+    radii: (N,) splat radii; normals: (N, 3) unit; heights: (N,) in [0, 1] between the robust
+    bottom and top of the scan.
+    """
+
+    radii: Float[np.ndarray, "N"]
+    normals: Float[np.ndarray, "N 3"]
+    heights: Float[np.ndarray, "N"]
+
+
+def splats(cloud: PointCloud) -> Splats:
+    """Measure splat radii, which follow the local density, normals and relative heights."""
+    index, distance = knn(cloud.points, 16)
+    radii = SPLAT * distance[:, min(SPLAT_NEIGHBOUR, distance.shape[1] - 1)]
+    radii = np.minimum(radii, SPLAT_LARGEST * np.median(radii))
+    level = np.asarray(cloud.points, np.float64) @ cloud.up
+    low, high = np.quantile(level, (0.01, 0.99))
+    heights = np.clip((level - low) / (float(high - low) or 1.0), 0, 1)
+    return Splats(radii, pca_normals(cloud.points, index)[0], heights)
+
+
+def draw(
+    cloud: PointCloud,
+    cameras: Sequence[Camera],
+    prepared: Splats | None = None,
+    *,
+    style: PictureStyle = "photo",
+    background: tuple[int, int, int] = (255, 255, 255),
+    point_size: float = 1.0,
+) -> Views:
+    """Render views under a sky light: what faces up is bright, what faces down dark.
+
+    The side of a surface that a camera sees decides where it faces, so a floor, a wall and a
+    ceiling of one colour look different. ``photo`` keeps the colours, as a CLIP trained on
+    photographs needs them. ``relief`` draws for the small CLIP, which never saw a photograph: red
+    is the shaded brightness, green the relative height, blue the warmth of the colour.
+    """
+    prepared = prepared or splats(cloud)
+    views = render(
+        cloud, cameras, radii=prepared.radii, background=background, point_size=point_size
+    )
+    images = views.images.copy()
+    for image, seen, camera in zip(images, views.point_index, cameras, strict=True):
+        shown = seen >= 0
+        point = seen[shown]
+        normal = prepared.normals[point]
+        ray = np.asarray(cloud.points[point], np.float64) - camera.position
+        facing = np.where((normal * ray).sum(axis=1) > 0, -1.0, 1.0)
+        rise = facing * (normal @ cloud.up)
+        shade = SHADE_DARK + (1 - SHADE_DARK) * (0.5 + 0.5 * rise)
+        color = image[shown]
+        if style == "relief":
+            warmth = np.clip(127.5 + 0.8 * color @ (1.0, -0.7, -0.3), 0, 255)
+            bright = color @ (0.3, 0.59, 0.11) * shade
+            image[shown] = np.stack([bright, 255 * prepared.heights[point], warmth], axis=1)
+        else:
+            image[shown] = color * shade[:, None]
+    return Views(images, views.point_index)
 
 
 @torch.no_grad()
@@ -183,7 +250,7 @@ def encode_views(
     clock.append(time.perf_counter())
     say(0.3, f"rendering {views} views")
     cameras = cameras_for(cloud, views, size=clip.image_size)
-    pictures = render(cloud, cameras, radii=splat_radii(cloud, factor=SPLAT))
+    pictures = draw(cloud, cameras, style=clip.pictures)
     clock.append(time.perf_counter())
     say(0.6, f"encoding {len(pictures)} views ({clip.name})")
     features, points_seen = pool(*lift(clip, pictures.images, strided(pictures)), groups)

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from s4token.io import read_scan
-from s4token.multiview import SPLAT, cameras_for
-from s4token.render import render, splat_radii
+from s4token.multiview import cameras_for, draw
 from s4token.types import PointCloud
 
 OKABE_ITO = (
@@ -48,24 +47,19 @@ def contact_sheet(
 
     if views < 1 or not 16 <= size <= 4096:
         raise ValueError(f"views, size: expected >= 1 and 16 .. 4096, got {views}, {size}")
-    pictures = render(
-        cloud,
-        cameras_for(cloud, views, size=size),
-        radii=splat_radii(cloud, factor=SPLAT),
-        shading=True,
-    )
+    pictures = draw(cloud, cameras_for(cloud, views, size=size))
     rows = -(-len(pictures) // columns)
     strip = 28 * -(-len(legend) // (columns * 3)) if legend else 0
     sheet = Image.new("RGB", (size * min(columns, len(pictures)), size * rows + strip), "white")
     for number, picture in enumerate(pictures.images):
         at = (number % columns * size, number // columns * size)
         sheet.paste(Image.fromarray(picture), at)
-    draw = ImageDraw.Draw(sheet)
+    pen = ImageDraw.Draw(sheet)
     step = sheet.width // (columns * 3)
     for number, (name, color) in enumerate(legend):
         x, y = number % (columns * 3) * step + 8, size * rows + 28 * (number // (columns * 3)) + 6
-        draw.rectangle((x, y, x + 16, y + 16), fill=color)
-        draw.text((x + 24, y + 2), name, fill="black")
+        pen.rectangle((x, y, x + 16, y + 16), fill=color)
+        pen.text((x + 24, y + 2), name, fill="black")
     temporary = out.with_name(f".{out.name}")
     sheet.save(temporary, format="PNG")
     temporary.replace(out)

@@ -8,6 +8,7 @@ the cloud's height), so that the same cloud in other units gives the same number
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -164,6 +165,18 @@ def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token
     )
 
 
+def quarter_turns(inputs: TokenInputs) -> list[TokenInputs]:
+    """Return the inputs of the cloud turned about the vertical by 0, 90, 180 and 270 degrees."""
+    out = [inputs]
+    for _ in range(3):
+        last = out[-1]
+        samples, centers = last.samples.copy(), last.centers.copy()
+        for turned, source in ((samples, last.samples), (centers, last.centers)):
+            turned[..., 0], turned[..., 1] = -source[..., 1], source[..., 0]
+        out.append(TokenInputs(samples, inputs.shape, centers))
+    return out
+
+
 def _surroundings(centers: np.ndarray, normal_up: np.ndarray) -> np.ndarray:
     """Return how planar the neighbouring centres lie and how level they are, (M, 2)."""
     index, _ = knn(centers, 9)
@@ -180,7 +193,9 @@ class Tokens:
     valid: Bool[Tensor, "B T"]
 
 
-def collate(inputs: list[TokenInputs], device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+def collate(
+    inputs: Sequence[TokenInputs], device: torch.device | str = "cpu"
+) -> tuple[Tensor, ...]:
     """Pad clouds of different token counts; return samples, shape, centers and valid."""
     longest = max(len(i.shape) for i in inputs)
     valid = torch.zeros(len(inputs), longest, dtype=torch.bool)

@@ -50,11 +50,14 @@ def slow_greedy(moments, size, edges, weights, count, smallest):
     }
     while len(set(parent.tolist())) > count and border:
 
-        def price(pair):
-            cost = slow_cost(moments[pair[0]], moments[pair[1]], *border[pair], weights)
-            return (min(size[list(pair)]) >= smallest, cost)
-
-        u, v = min(border, key=price)
+        price = {
+            (i, j): (
+                min(size[i], size[j]) >= smallest,
+                slow_cost(moments[i], moments[j], *values, weights),
+            )
+            for (i, j), values in border.items()
+        }
+        u, v = min(price, key=price.__getitem__)
         moments[u] += moments[v]
         size[u] += size[v]
         parent[parent == v] = u

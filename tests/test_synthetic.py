@@ -33,6 +33,7 @@ ONE_SHAPE = (
         "piano",
         "coffee maker",
         "ironing board",
+        "guitar",
     }
     | {"pallet", "toilet paper", "dishwasher", "washing machine", "telephone", "stove"}
     | {*("computer mouse", "printer", "kettle", "desk lamp", "range hood")}

@@ -155,6 +155,22 @@ def test_an_example_opens_a_room_for_a_newcomer(app, handle, monkeypatch):
     assert everything.prompts == "red\ngreen"
 
 
+@pytest.mark.parametrize(
+    ("kind", "typical"),
+    [
+        ("living", {"sofa", "table", "chair", "rug"}),
+        ("bedroom", {"bed", "wardrobe", "nightstand"}),
+        ("kitchen", {"table", "chair", "refrigerator", "stove"}),
+        ("office", {"desk", "office chair", "bookshelf"}),
+    ],
+)
+def test_bundled_rooms_are_typical_and_open_from_above(app, handle, kind, typical):
+    events.open_room(app, handle, kind, Controls())
+    found = set(app.store.get(handle).suggestions)
+    assert typical <= found, "the generator changed: choose another seed"
+    assert "ceiling" not in found
+
+
 def test_everything_in_this_room_needs_a_bundled_room(app, opened):
     with pytest.raises(ValueError, match="Example: only bundled rooms"):
         events.example(app, opened, "", Controls())

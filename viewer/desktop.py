@@ -68,6 +68,7 @@ def snapshot(cloud: PointCloud, path: str | Path, *, width: int = 1280, height: 
     shape = _geometry(o3d, cloud)
     material = o3d.visualization.rendering.MaterialRecord()
     material.shader, material.point_size = "defaultUnlit", 3.0
+    renderer.scene.view.set_post_processing(False)  # its tone mapping would change the colours
     renderer.scene.set_background([1.0, 1.0, 1.0, 1.0])
     renderer.scene.add_geometry("scan", shape, material)
     size = float(np.linalg.norm(shape.get_axis_aligned_bounding_box().get_extent())) or 1.0

@@ -24,10 +24,10 @@ from viewer.session import Layer, Query, Session, Store
 Report = Callable[[float, str], None]
 
 ROOMS = {
-    "living": ("Living room", 7),
-    "bedroom": ("Bedroom", 11),
-    "kitchen": ("Kitchen", 7),
-    "office": ("Office", 2),
+    "living": ("Living room", 1_000_008),
+    "bedroom": ("Bedroom", 1_000_011),
+    "kitchen": ("Kitchen", 1_000_006),
+    "office": ("Office", 1_000_007),
 }
 """Name and seed of the bundled rooms: seeds whose furniture is typical and whose roof is off."""
 TOKENIZERS = {"superpoint": "Superpoints", "knn": "kNN", "radius": "Radius"}

@@ -83,9 +83,9 @@ def default_camera(up: np.ndarray) -> dict[str, Any]:
     side = np.eye(3)[int(np.argmin(np.abs(up)))]
     across = np.cross(up, side)
     across /= np.linalg.norm(across)
-    eye = 1.15 * up - 0.95 * across + 0.75 * np.cross(across, up)
+    eye = 1.5 * up - 0.75 * across + 0.6 * np.cross(across, up)
     name = lambda v: dict(zip("xyz", (float(x) for x in v), strict=True))  # noqa: E731
-    return {"eye": name(eye), "center": name(-0.08 * up), "up": name(up)}
+    return {"eye": name(eye), "center": name(-0.05 * up), "up": name(up)}
 
 
 def _markers(frame: Frame, pick: Any, marker: dict[str, Any], hover: str | None) -> go.Scatter3d:

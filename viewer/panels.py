@@ -199,8 +199,8 @@ LIMITS = (
     "Words are compared with whole tokens: nothing smaller than a token can get its own label.",
     "A label means “the best of your words”, not “certainly this”. Raise the threshold, or add "
     "words for what else is in the scan, to make it stricter.",
-    "The bundled rooms are synthetic, made by the generator that also makes training rooms; real "
-    "scans are noisier and harder.",
+    "The bundled rooms are synthetic and come from the generator that also made rooms for "
+    "training, though not these ones; real scans are noisier and harder.",
     "kNN and radius tokens depend on the scan's units and density; superpoints do not. The "
     "Compare page shows it.",
 )
