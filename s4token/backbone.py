@@ -197,8 +197,24 @@ class FrozenCLIP(nn.Module):
     ) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B T E"]]:
         """Encode tokens in place of patches; return unit global and per-token features.
 
-        valid: False marks padding, which no token attends to. Gradients flow to ``embeddings``.
+        valid: False marks padding behind the tokens, which no token attends to. Gradients flow
+        to ``embeddings``. On a CPU clouds go through one by one: nothing is padded, and PyTorch's attention module
+        copies its weights for every batch of more than one (four times slower, see docs/LOG.md).
         """
+        if embeddings.device.type != "cpu" or len(embeddings) == 1:
+            return self._encode_batch(embeddings, valid)
+        batch, tokens, _ = embeddings.shape
+        pooled, features = [], []
+        for row in range(batch):
+            real = slice(None) if valid is None else valid[row]
+            one, found = self._encode_batch(embeddings[row : row + 1, real], None)
+            pooled.append(one)
+            features.append(F.pad(found, (0, 0, 0, tokens - found.shape[1])))
+        return torch.cat(pooled), torch.cat(features)
+
+    def _encode_batch(
+        self, embeddings: Float[Tensor, "B T D"], valid: Bool[Tensor, "B T"] | None
+    ) -> tuple[Float[Tensor, "B E"], Float[Tensor, "B T E"]]:
         visual = self.clip.visual
         first = visual.class_embedding + visual.positional_embedding[0]
         first = first.to(embeddings.dtype).expand(len(embeddings), 1, -1)

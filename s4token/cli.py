@@ -108,6 +108,14 @@ def _training_verbs(verb: Any) -> None:
     sub.add_argument("--scenes", type=int, default=600)
     sub.add_argument("--part", default="1/1", help="k/n: build the k-th of n parts")
 
+    sub = verb("pretrain-text", _pretrain_text, "train the text tower of the small CLIP")
+    sub.add_argument("--data", type=Path, required=True, help="folder of the word lists")
+    sub.add_argument("--sentences", default="", help="npz of sentence features, kept there")
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/text"), help="resumable state")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--threads", type=int)
+
     sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
     sub.add_argument("--bank", type=Path, required=True)
     sub.add_argument("--pack", type=Path, required=True)
@@ -289,6 +297,17 @@ def _threads(options: argparse.Namespace) -> None:
 
 def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+
+
+def _pretrain_text(options: argparse.Namespace) -> None:
+    from s4token.text_pretrain import TextPretrainConfig, pretrain_text
+
+    _threads(options)
+    config = TextPretrainConfig(
+        str(options.data), options.sentences, **_overrides(options, "steps")
+    )
+    metrics = pretrain_text(config, options.out, folder=options.work, progress=_bar("text tower"))
+    print(json.dumps(metrics))
 
 
 def _pretrain_clip(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 # By name, and before their first import. Not types.py, whose own ValueErrors must come first, nor
@@ -21,7 +22,9 @@ CHECKED = (
     "superpoints",
     "tokenizer",
 )
-install_import_hook([f"s4token.{name}" for name in CHECKED], "beartype.beartype")
+# An int where a float is expected is no mistake.
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
+install_import_hook([f"s4token.{name}" for name in CHECKED], f"{__name__}.checked")
 
 ROOM_CLASSES = ("floor", "wall", "sofa", "table", "ball")
 
@@ -82,6 +85,12 @@ TINY_CLIP = {
     "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "layers": 2, "head_width": 32},
     "text_cfg": {"context_length": 16, "vocab_size": 1024, "width": 64, "heads": 2, "layers": 1},
 }
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """The open_clip configuration of ``tiny_clip``."""
+    return TINY_CLIP
 
 
 @pytest.fixture(scope="session")

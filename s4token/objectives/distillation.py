@@ -34,7 +34,8 @@ class Distillation(nn.Module):
         total = weight.sum().clamp(min=1e-6)
         distance = ((1 - (student * teacher).sum(dim=-1)) * weight).sum() / total
         with torch.no_grad():
-            unseen = torch.where(weight > 0, 0.0, float("-inf"))[:, None, :]
+            # Not -inf, which would make a scene without a seen token NaN.
+            unseen = torch.where(weight > 0, 0.0, -1e9)[:, None, :]
             target = (teacher @ teacher.mT / self.temperature + unseen).softmax(dim=-1)
         predicted = (student @ teacher.mT / self.temperature + unseen).log_softmax(dim=-1)
         cross = -(target * predicted.masked_fill(target == 0, 0.0)).sum(dim=-1)

@@ -1,0 +1,299 @@
+"""The frozen CLIP: the seam where tokens enter, padding, text, and every way loading can fail."""
+
+from __future__ import annotations
+
+import copy
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+
+from s4token import backbone, checkpoint
+from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build, small_tokenizer
+
+SMALL = {
+    "embed_dim": 32,
+    "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "layers": 2, "head_width": 32},
+    "text_cfg": {"context_length": 16, "vocab_size": 1024, "width": 64, "heads": 2, "layers": 1},
+}
+# The architecture of OpenAI's models, smaller: quick GELU, more layers, pictures of 4 x 4 patches.
+OPENAI_LIKE = {
+    "embed_dim": 48,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 64, "patch_size": 16, "width": 96, "layers": 3, "head_width": 32},
+    "text_cfg": {"context_length": 16, "vocab_size": 1024, "width": 64, "heads": 2, "layers": 2},
+}
+REAL = "ViT-S-32-alt"
+"""The smallest plain architecture of open_clip's list, to load by name."""
+
+
+def frozen(config, dense="tokens", seed=0):
+    torch.manual_seed(seed)
+    clip = build(config)
+    # Away from the initial values, which hide a forgotten bias or gain.
+    with torch.no_grad():
+        for p in clip.parameters():
+            p.add_(0.02 * torch.randn_like(p))
+    return FrozenCLIP(clip, _tokenizer(1024, 16), name="test", tag="random", dense=dense)
+
+
+@pytest.fixture(scope="module", params=[SMALL, OPENAI_LIKE], ids=["small", "openai"])
+def clip(request):
+    return frozen(request.param)
+
+
+def pictures(clip, count=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    size = clip.image_size
+    return torch.randint(0, 256, (count, size, size, 3), generator=generator, dtype=torch.uint8)
+
+
+def tokens(clip, batch=2, count=10, seed=0):
+    return torch.randn(batch, count, clip.width, generator=torch.Generator().manual_seed(seed))
+
+
+# The seam
+
+
+@torch.no_grad()
+def test_a_pictures_own_patches_give_the_picture(clip):
+    images = clip.normalise(pictures(clip))
+    whole, _ = clip.encode_tokens(clip.patch_embeddings(images))
+    assert (whole - F.normalize(clip.clip.visual(images), dim=-1)).abs().max() == 0
+    assert (whole - F.normalize(clip.clip.encode_image(images), dim=-1)).abs().max() == 0
+
+
+@pytest.mark.parametrize("dense", ["tokens", "value"])
+@torch.no_grad()
+def test_encode_image_equals_the_tower(dense):
+    clip = frozen(OPENAI_LIKE, dense)
+    images = pictures(clip)
+    whole, patches = clip.encode_image(images)
+    expected = F.normalize(clip.clip.visual(clip.normalise(images)), dim=-1)
+    torch.testing.assert_close(whole, expected, atol=1e-6, rtol=1e-6)
+    assert patches.shape == (3, 16, 48)
+    torch.testing.assert_close(patches.norm(dim=-1), torch.ones(3, 16))
+
+
+@torch.no_grad()
+def test_value_path_equals_attention_to_itself_alone():
+    clip = frozen(OPENAI_LIKE, "value")
+    visual = clip.clip.visual
+    x = visual._embeds(clip.normalise(pictures(clip)))
+    *before, last = visual.transformer.resblocks
+    for block in before:
+        x = block(x)
+    alone = torch.full((x.shape[1], x.shape[1]), float("-inf")).fill_diagonal_(0)
+    y = last.ln_1(x)
+    y, _ = last.attn(y, y, y, attn_mask=alone, need_weights=False)
+    expected = F.normalize(visual.ln_post(y)[:, 1:] @ visual.proj, dim=-1)
+    _, patches = clip.encode_image(pictures(clip))
+    torch.testing.assert_close(patches, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_pictures_are_normalised_as_clip_does(clip):
+    images = pictures(clip)
+    expected = (images[1, 5, 7].double() / 255 - clip.mean.flatten()) / clip.std.flatten()
+    torch.testing.assert_close(
+        clip.normalise(images)[1, :, 5, 7].double(), expected, atol=1e-6, rtol=1e-6
+    )
+
+
+# Padding
+
+
+@torch.no_grad()
+def padded(clip):
+    """Features of 4, 10 and 7 tokens: in one padded batch, and one by one."""
+    x, counts = tokens(clip, 3), (4, 10, 7)
+    valid = torch.arange(10) < torch.tensor(counts)[:, None]
+    x = torch.where(valid[..., None], x, 1e3)
+    whole, each = clip.encode_tokens(x, valid)
+    alone = [clip.encode_tokens(x[b : b + 1, :n]) for b, n in enumerate(counts)]
+    gaps = [(whole[b] - alone[b][0][0]).abs().max() for b in range(3)]
+    gaps += [(each[b, :n] - alone[b][1][0]).abs().max() for b, n in enumerate(counts)]
+    return float(max(gaps))
+
+
+def test_padding_changes_nothing(clip):
+    assert padded(clip) < 1e-5
+
+
+def test_padding_test_sees_the_boolean_trap(clip, monkeypatch):
+    """open_clip adds a boolean mask as numbers: the error the test above must catch."""
+    right = clip._padding_mask
+    monkeypatch.setattr(
+        clip, "_padding_mask", lambda v, dtype: None if v is None else right(v, dtype) < 0
+    )
+    assert padded(clip) > 1e-3
+    monkeypatch.setattr(clip, "_padding_mask", lambda v, dtype: None)
+    assert padded(clip) > 1e-3
+
+
+@torch.no_grad()
+def test_tokens_have_no_order(clip):
+    order = torch.randperm(10)
+    whole, each = clip.encode_tokens(tokens(clip))
+    mixed, mixed_each = clip.encode_tokens(tokens(clip)[:, order])
+    torch.testing.assert_close(mixed, whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(mixed_each, each[:, order], atol=1e-5, rtol=1e-5)
+
+
+# Frozen
+
+
+def test_frozen_means_frozen(clip):
+    assert not any(p.requires_grad for p in clip.parameters())
+    clip.train()
+    assert not any(m.training for m in clip.modules())
+    torch.nn.ModuleList([clip]).train()
+    assert not any(m.training for m in clip.modules())
+
+
+def test_gradients_flow_to_the_tokens_only(clip):
+    x = tokens(clip).requires_grad_()
+    whole, each = clip.encode_tokens(x)
+    (whole.sum() + each[:, 0].sum()).backward()
+    assert x.grad is not None and torch.isfinite(x.grad).all()
+    assert (x.grad.abs().sum(dim=-1) > 0).all()
+    assert all(p.grad is None for p in clip.parameters())
+
+
+def test_a_tower_without_tokens_is_refused():
+    config = SMALL | {"vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8}}
+    with pytest.raises(ValueError, match=r"resnet: .*ModifiedResNet.*ViT-B-32"):
+        FrozenCLIP(build(config), _tokenizer(1024, 16), name="resnet", tag="")
+
+
+# Words
+
+TEXTS = ["chair", "a photo of a chair", "Stühle 🪑 椅子 кресло", "", "word " * 500, "<end_of_text>"]
+
+
+@pytest.mark.parametrize("vocab", [514, 600, 1024, 16384, 49408])
+def test_tokens_fit_the_vocabulary(vocab):
+    ids = _tokenizer(vocab, 16)(TEXTS)
+    assert ids.shape == (len(TEXTS), 16) and ids.max() < vocab and ids.min() >= 0
+    assert (ids[:, 0] == vocab - 2).all()
+    # Pooling takes the first largest id: the end token must be there and be the largest.
+    assert (ids.max(dim=1).values == vocab - 1).all()
+    assert ids[4, -1] == vocab - 1, "a long prompt still ends"
+
+
+def test_small_vocabulary_spells_the_same_words():
+    tokenizer = _tokenizer(1024, 32)
+    word = {i: piece for piece, i in tokenizer.encoder.items() if i < 1022}
+    ids = [int(i) for i in tokenizer(["a red chair by the window"])[0] if i not in (0, 1022, 1023)]
+    assert "".join(word[i] for i in ids).replace("</w>", " ").strip() == "a red chair by the window"
+
+
+def test_full_vocabulary_is_open_clips_own():
+    expected = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
+    assert (_tokenizer(49408, 77)(TEXTS) == expected).all()
+    assert small_tokenizer()(["chair"]).shape == (1, 32)
+
+
+def test_text_rows_are_units_and_remembered(monkeypatch):
+    clip = frozen(SMALL)
+    seen = []
+    spell = clip.tokenize
+    monkeypatch.setattr(clip, "tokenize", lambda texts: seen.extend(texts) or spell(texts))
+    first = clip.encode_text(["chair", "table", "chair"])
+    again = clip.encode_text(["table", "lamp", "chair"])
+    assert seen == ["chair", "table", "lamp"]
+    assert (first[0] == first[2]).all() and (first[0] == again[2]).all()
+    assert (first[1] == again[0]).all() and not (first[0] == first[1]).all()
+    torch.testing.assert_close(first.norm(dim=-1), torch.ones(3))
+    with torch.no_grad():
+        expected = F.normalize(clip.clip.encode_text(spell(["lamp"])), dim=-1)
+    torch.testing.assert_close(again[1:2], expected, atol=1e-6, rtol=1e-6)
+
+
+def test_text_memory_is_bounded(monkeypatch):
+    clip = frozen(SMALL)
+    monkeypatch.setattr(backbone, "TEXT_CACHE_ROWS", 3)
+    rows = clip.encode_text([f"word {i}" for i in range(100)])
+    assert torch.allclose(clip.encode_text(["word 7", "word 99"]), rows[[7, 99]], atol=1e-6)
+    assert len(clip._text_cache) <= 3
+
+
+# Identity and loading
+
+
+def test_identity_names_the_weights():
+    clip = frozen(SMALL)
+    twin = FrozenCLIP(copy.deepcopy(clip.clip), clip.tokenize, name="test", tag="random")
+    assert twin.identity == clip.identity and len(clip.identity.sha256) == 64
+    other = copy.deepcopy(clip.clip)
+    other.visual.proj[0, 0] += 0.01
+    changed = FrozenCLIP(other, clip.tokenize, name="test", tag="random")
+    assert changed.identity.sha256 != clip.identity.sha256
+
+
+def test_small_clip_loads_from_its_file(tmp_path):
+    clip = frozen(SMALL)
+    path = tmp_path / "my-clip.safetensors"
+    checkpoint.save(path, clip.clip.state_dict(), kind="clip", header={"open_clip": SMALL})
+    loaded = FrozenCLIP.load(SMALL_NAME, path)
+    assert (loaded.name, loaded.tag, loaded.dense) == (SMALL_NAME, "my-clip.safetensors", "tokens")
+    assert loaded.identity.sha256 == clip.identity.sha256
+    cosine = (loaded.encode_text(["chair"]) * clip.encode_text(["chair"])).sum()
+    assert cosine > 0.999, "stored in half precision"
+
+
+def test_real_architecture_loads_by_name_and_path(tmp_path):
+    clip = open_clip.create_model(REAL)
+    path = tmp_path / "weights.pt"
+    torch.save(clip.state_dict(), path)
+    loaded = FrozenCLIP.load(REAL, path)
+    assert loaded.identity.sha256 == checkpoint.weights_sha256(clip.state_dict())
+    assert (loaded.width, loaded.embed_dim, loaded.grid, loaded.image_size) == (384, 256, 7, 224)
+    assert loaded.encode_text(["chair"]).shape == (1, 256)
+    with torch.no_grad():
+        images = loaded.normalise(pictures(loaded, 1))
+        whole, each = loaded.encode_tokens(loaded.patch_embeddings(images))
+        assert (whole - F.normalize(loaded.clip.visual(images), dim=-1)).abs().max() == 0
+    assert each.shape == (1, 49, 256)
+
+
+@pytest.mark.parametrize("kind", ["garbage.pt", "garbage.safetensors", "other.pt", "list.pt"])
+def test_files_that_hold_no_such_weights(tmp_path, kind):
+    path = tmp_path / kind
+    if kind.startswith("garbage"):
+        path.write_bytes(b"no weights" * 50)
+    else:
+        torch.save([1, 2] if kind == "list.pt" else {"a": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match=rf"{kind} holds no weights of {REAL}") as caught:
+        FrozenCLIP.load(REAL, path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "words"),
+    [
+        ("ViT-B-99", "openai", "no model 'ViT-B-99'; e.g. ViT-B-16:openai"),
+        ("", "openai", "no model ''"),
+        ("ViT-B-32", "opnai", "no pretrained tag 'opnai'; known: openai, .* path to weights"),
+        ("ViT-B-32", None, "no pretrained tag ''"),
+        ("ViT-B-32", "missing.pt", "no pretrained tag 'missing.pt'"),
+    ],
+)
+def test_unknown_names(name, tag, words):
+    with pytest.raises(ValueError, match=f"clip: .*{words}"):
+        FrozenCLIP.load(name, tag)
+
+
+@pytest.mark.parametrize("error", [OSError, RuntimeError])
+def test_no_network(monkeypatch, error):
+    def unreachable(*args, **kwargs):
+        raise error("the hub\nis far")
+
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", unreachable)
+    with pytest.raises(ConnectionError, match=r"ViT-B-32:openai could not be fetched: the hub$"):
+        FrozenCLIP.load("ViT-B-32", "openai")
+
+
+def test_missing_small_clip(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors"):
+        FrozenCLIP.load(SMALL_NAME, tmp_path / "nothing.safetensors")

@@ -1,0 +1,289 @@
+"""From features to labelled points: prompts, propagation and the answer, against slow twins."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from s4token.grouping import KNN, Radius
+from s4token.segment import (
+    BACKGROUND,
+    TEMPLATES,
+    check_prompts,
+    point_scores,
+    point_tokens,
+    propagation_matrix,
+    segment,
+    text_features,
+)
+from s4token.superpoints import Superpoints
+from s4token.types import Encoding, Groups, PointCloud
+
+WORDS = ("chair", "table", "lamp", "rug", *BACKGROUND)
+
+
+class Words:
+    """A text model in which every word is a direction of its own and templates change nothing."""
+
+    @property
+    def description(self):
+        return {"checkpoint": "made up", "recipe": {"long": "story"}}
+
+    def encode_text(self, prompts):
+        rows = np.full((len(prompts), len(WORDS)), 1e-3, np.float32)
+        for row, prompt in zip(rows, prompts, strict=True):
+            row[WORDS.index(prompt.split()[-1])] = 1
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def patches(*words, points=60):
+    """An encoding of far-apart patches, one superpoint each, that mean the given words."""
+    rng = np.random.default_rng(0)
+    place = np.arange(len(words))[:, None, None] * [100.0, 0, 0]
+    cloud = PointCloud((place + rng.random((len(words), points, 3))).reshape(-1, 3))
+    groups = Groups.from_labels(np.repeat(np.arange(len(words)), points))
+    features = Words().encode_text(words)
+    return Encoding(cloud, groups, features, features[0])
+
+
+def answer(*words, prompts=("chair", "table"), **options):
+    result = segment(Words(), patches(*words), prompts, **options)
+    return result.labels.reshape(len(words), -1)
+
+
+# The answer
+
+
+def test_points_take_the_prompt_that_means_them():
+    labels = answer("table", "chair", "table")
+    assert (labels == [[2], [1], [2]]).all()
+
+
+def test_background_words_and_threshold_leave_points_unlabelled():
+    assert (answer("chair", "floor", "lamp") == [[1], [0], [0]]).all()
+    assert (answer("chair", "floor", "lamp", threshold=0) > 0).all()
+    assert (answer("chair", "floor", threshold=1, temperature=0.3) == 0).all()
+
+
+def test_a_prompt_that_is_a_background_word_is_still_found():
+    assert (answer("wall", "chair", prompts=["wall"]) == [[1], [0]]).all()
+    confident = segment(Words(), patches("wall"), ["wall"]).confidence
+    assert confident.min() > 0.99, "its background twin must not halve its probability"
+
+
+def test_negatives_win_their_points():
+    assert (answer("chair", "rug", threshold=0) == [[1], [1]]).all()
+    assert (answer("chair", "rug", threshold=0, negatives=["rug"]) == [[1], [0]]).all()
+
+
+def test_temperature_decides_how_sure():
+    sure = [
+        segment(Words(), patches("chair"), ["chair", "table"], temperature=t).confidence.mean()
+        for t in (0.01, 0.1, 1.0)
+    ]
+    assert sure[0] > 0.99 and sure == sorted(sure, reverse=True)
+
+
+def test_fields_of_the_answer():
+    encoding = patches("table", "chair")
+    result = segment(Words(), encoding, ["chair", " a   table "], negatives=["rug"], threshold=0.2)
+    assert result.classes == ("chair", "a table")
+    assert result.labels.dtype == np.int32 and result.confidence.dtype == np.float32
+    assert result.scores.shape == (2, 2) and result.scores.argmax(axis=1).tolist() == [1, 0]
+    assert (result.superpoints == encoding.groups.labels).all()
+    assert result.confidence.min() >= 0 and result.confidence.max() <= 1
+    provenance = json.loads(json.dumps(result.provenance))
+    assert provenance["prompts"] == ["chair", "a table"] and provenance["negatives"] == ["rug"]
+    assert provenance["threshold"] == 0.2 and provenance["model"] == {"checkpoint": "made up"}
+    assert provenance["tokens"] == 2 and provenance["templates"] == list(TEMPLATES)
+
+
+@pytest.mark.parametrize("grouping", [Superpoints(24), KNN(24, 16), Radius(24, 0.3, 16)])
+@pytest.mark.parametrize("negatives", [(), ("lamp", "rug")])
+def test_segment_equals_the_slow_twin(grouping, negatives):
+    rng = np.random.default_rng(0)
+    cloud = PointCloud(rng.random((500, 3)))
+    groups = grouping(cloud)
+    features = rng.normal(size=(len(groups), len(WORDS)))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    encoding = Encoding(cloud, groups, features, features[0])
+    prompts = ["chair", "table"]
+    result = segment(
+        Words(), encoding, prompts, negatives=negatives, threshold=0.12, temperature=0.3
+    )
+
+    asked = Words().encode_text([*prompts, *negatives, *BACKGROUND])
+    power = np.exp(encoding.features @ asked.T / 0.3)
+    probability = power / power.sum(axis=1, keepdims=True)
+    weights = slow_matrix(cloud, groups)
+    for i in range(500):
+        mixed = weights[i] @ probability
+        best = int(mixed[:2].argmax())
+        beaten = any(mixed[2 + j] > mixed[best] for j in range(len(negatives)))
+        label = 0 if mixed[best] < 0.12 or beaten else best + 1
+        # Rounding may turn what is within it of the threshold or of another class.
+        close = np.abs(np.array([0.12, mixed[1 - best], *mixed[2:4]]) - mixed[best]).min() < 1e-4
+        assert result.labels[i] == label or close
+        assert result.confidence[i] == pytest.approx(mixed[best], abs=1e-4)
+    assert len(np.unique(result.labels)) == 3
+
+
+def test_blocks_change_nothing(monkeypatch, tiny_model, room_cloud):
+    encoding = tiny_model.encode(room_cloud)
+    first = segment(tiny_model, encoding, ["chair", "table"], threshold=0)
+    monkeypatch.setattr(sys.modules[segment.__module__], "BLOCK", 1000)
+    second = segment(tiny_model, encoding, ["chair", "table"], threshold=0)
+    assert (first.labels == second.labels).all() and (first.confidence == second.confidence).all()
+
+
+# Propagation
+
+
+def slow_matrix(cloud, groups):
+    """Propagation weights in loops, as the documentation of ``propagation_matrix`` says them."""
+    points = cloud.points
+    if groups.is_partition:
+        picks = [[m[int((k + 0.5) / 16 * len(m))] for k in range(16)] for m in groups]
+        anchors = points[np.concatenate(picks)]
+        owner = np.repeat(np.arange(len(groups)), 16)
+    else:
+        anchors = np.array([points[m].mean(axis=0) for m in groups])
+        owner = np.arange(len(groups))
+    apart = np.linalg.norm(points[:, None] - anchors[None], axis=2)
+    near = np.argsort(apart, axis=1, kind="stable")[:, :4]
+    unit = np.take_along_axis(apart, near, axis=1).mean()
+    out = np.zeros((len(points), len(groups)))
+    for i in range(len(points)):
+        weight = 1 / ((apart[i, near[i]] / unit) ** 2 + 1e-6)
+        weight /= weight.sum()
+        share = 0.5 if groups.is_partition else 1.0
+        for a, w in zip(near[i], weight, strict=True):
+            out[i, owner[a]] += share * w
+        if groups.is_partition:
+            out[i, groups.labels[i]] += 0.5
+    return out
+
+
+@pytest.mark.parametrize("grouping", [Superpoints(12), KNN(12, 16), Radius(12, 0.3, 16)])
+def test_matrix_equals_the_slow_twin(grouping):
+    cloud = PointCloud(np.random.default_rng(1).random((400, 3)))
+    groups = grouping(cloud)
+    got = propagation_matrix(cloud, groups).toarray()
+    np.testing.assert_allclose(got, slow_matrix(cloud, groups), atol=1e-4)
+
+
+@pytest.mark.parametrize("grouping", [Superpoints(12), KNN(12, 4), Radius(12, 0.05, 4)])
+@pytest.mark.parametrize(
+    "points",
+    [
+        np.zeros((1, 3)),
+        np.ones((300, 3)),
+        np.random.default_rng(0).random((3, 3)),
+        np.random.default_rng(0).random((300, 3)) * 1e7,
+        np.random.default_rng(0).random((300, 3)) * 1e-7,
+        np.random.default_rng(0).random((300, 3)) + 1e6,
+    ],
+)
+def test_matrix_gives_every_point_weights_of_sum_one(grouping, points):
+    cloud = PointCloud(points)
+    groups = grouping(cloud)
+    matrix = propagation_matrix(cloud, groups)
+    assert matrix.shape == (len(points), len(groups)) and matrix.data.min() >= 0
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
+    if groups.is_partition:
+        own = np.asarray(matrix[np.arange(len(points)), groups.labels]).ravel()
+        assert own.min() >= 0.5 - 1e-6
+
+
+def test_features_are_constant_well_inside_a_superpoint():
+    encoding = patches("chair", "table")
+    scores = point_scores(encoding, np.array([[1.0, 0], [0, 1]], np.float32))
+    np.testing.assert_allclose(scores, np.repeat(np.eye(2), 60, axis=0), atol=1e-5)
+    assert scores.dtype == np.float32
+
+
+def test_tokens_of_points():
+    cloud = PointCloud(np.random.default_rng(1).random((400, 3)))
+    parts, balls = Superpoints(12)(cloud), KNN(12, 8)(cloud)
+    encode = lambda groups: Encoding(cloud, groups, np.ones((12, 2)), np.ones(2))  # noqa: E731
+    assert (point_tokens(encode(parts)) == parts.labels).all()
+    centers = np.array([cloud.points[m].mean(axis=0) for m in balls])
+    nearest = np.linalg.norm(cloud.points[:, None] - centers[None], axis=2).argmin(axis=1)
+    got = point_tokens(encode(balls))
+    assert (got == nearest).all() and got.dtype == np.int32
+
+
+def test_single_token(tiny_model):
+    cloud = PointCloud(np.random.default_rng(0).random((50, 3)))
+    encoding = tiny_model.encode(cloud, count=1)
+    result = segment(tiny_model, encoding, ["chair"], threshold=0)
+    assert (result.labels == 1).all() and (result.superpoints == 0).all()
+
+
+# Prompts
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        ([], "prompts: none given"),
+        ([""], "prompts: number 1 is empty"),
+        (["chair", " \t\n"], "prompts: number 2 is empty"),
+        (["chair", "table", " chair "], "prompts: 'chair' stands twice"),
+        (["old  chair", "old chair"], "prompts: 'old chair' stands twice"),
+        ("chair", r"prompts: expected a list of texts, .* write \['chair'\]"),
+        ([f"thing {i}" for i in range(1001)], "prompts: 1,001 given, at most 1,000"),
+    ],
+)
+def test_bad_prompts(tiny_model, prompts, words):
+    encoding = patches("chair")
+    with pytest.raises(ValueError, match=words):
+        segment(Words(), encoding, prompts)
+    if prompts:
+        with pytest.raises(ValueError, match=words.replace("prompts", "negatives")):
+            segment(Words(), encoding, ["table"], negatives=prompts)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"negatives": ["chair"]}, "negatives: 'chair' is also a prompt"),
+        ({"threshold": -0.1}, "threshold: expected a number in"),
+        ({"threshold": 1.1}, "threshold: expected a number in"),
+        ({"threshold": float("nan")}, "threshold: expected a number in"),
+        ({"temperature": 0}, "temperature: expected a number > 0"),
+        ({"temperature": float("nan")}, "temperature: expected a number > 0"),
+        ({"templates": []}, "templates: each needs exactly one"),
+        ({"templates": ["{}", "a chair"]}, "templates: each needs exactly one"),
+        ({"templates": ["{} on {}"]}, "templates: each needs exactly one"),
+    ],
+)
+def test_bad_options(options, words):
+    with pytest.raises(ValueError, match=words):
+        segment(Words(), patches("chair"), ["chair"], **options)
+
+
+def test_check_prompts_cleans_blanks_only():
+    assert check_prompts(["  red \n chair ", "Stuhl", "{}"]) == ("red chair", "Stuhl", "{}")
+
+
+def test_three_hundred_long_and_foreign_prompts(tiny_model, room_cloud):
+    encoding = tiny_model.encode(room_cloud)
+    prompts = [f"thing number {i}" for i in range(296)]
+    prompts += ["word " * 5000, "Stühle für 椅子 🪑 кресло", "{0} {x} %s", "</w> <end_of_text>"]
+    result = segment(tiny_model, encoding, prompts, threshold=0)
+    assert len(result.classes) == 300 and result.scores.shape == (96, 300)
+    assert result.labels.min() >= 1 and np.isfinite(result.confidence).all()
+    assert len(segment(tiny_model, encoding, [f"p{i}" for i in range(1000)]).classes) == 1000
+
+
+def test_templates_are_averaged(tiny_model):
+    rows = text_features(tiny_model, ["chair", "red table"])
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    texts = [[t.replace("{}", p) for t in TEMPLATES] for p in ("chair", "red table")]
+    for row, phrases in zip(rows, texts, strict=True):
+        mean = tiny_model.encode_text(phrases).mean(axis=0)
+        np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-5)

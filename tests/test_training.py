@@ -1,0 +1,182 @@
+"""The training loop: resumes bit for bit, survives NaN and a kill, logs what it did."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from s4token.training import Loop, parameter_groups
+
+
+class Task:
+    """A small regression whose step draws from its number alone."""
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.module = torch.nn.Sequential(
+            torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 1)
+        )
+        self.optimizer = torch.optim.AdamW(parameter_groups(self.module, 0.01), lr=1.0)
+        self.seen = []
+
+    def step(self, number):
+        self.seen.append(number)
+        x = torch.randn(16, 4, generator=torch.Generator().manual_seed(number))
+        error = self.module(x)[:, 0] - x.sum(dim=1)
+        return {"loss": (error**2).mean(), "largest": error.abs().max(), "answer": 42}
+
+    def run(self, loop, **kwargs):
+        loop.run(self.module, self.optimizer, kwargs.pop("step", self.step), **kwargs)
+        return self
+
+    def state(self):
+        weights = {k: v.clone() for k, v in self.module.state_dict().items()}
+        moments = self.optimizer.state_dict()["state"]
+        return weights, {(i, k): v.clone() for i, s in moments.items() for k, v in s.items()}
+
+
+def equal(first, second):
+    return all(
+        a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+        for a, b in zip(first.state(), second.state(), strict=True)
+    )
+
+
+class Killed(BaseException):
+    """What a signal looks like from inside: nothing may catch it."""
+
+
+def until(stop):
+    def progress(steps):
+        for number in steps:
+            if number == stop:
+                raise Killed
+            yield number
+
+    return progress
+
+
+def loop(folder, **kwargs):
+    return Loop(folder, 30, 0.01, **({"save_seconds": -1.0, "log_every": 1} | kwargs))
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("stop", [1, 13, 29])
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, stop):
+    whole = Task().run(loop(tmp_path / "whole"))
+    with pytest.raises(Killed):
+        Task().run(loop(tmp_path / "part"), progress=until(stop))
+    second = Task().run(loop(tmp_path / "part"))
+    assert second.seen == list(range(stop, 30))
+    assert equal(whole, second)
+    losses = [r["loss"] for r in rows(tmp_path / "part")]
+    assert losses == [r["loss"] for r in rows(tmp_path / "whole")]
+
+
+def test_training_trains(tmp_path):
+    Task().run(Loop(tmp_path, 300, 0.02, log_every=1))
+    losses = [r["loss"] for r in rows(tmp_path)]
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_what_was_not_saved_is_done_again(tmp_path):
+    whole = Task().run(loop(tmp_path / "whole"))
+    with pytest.raises(Killed):
+        Task().run(loop(tmp_path / "part", save_seconds=1e9), progress=until(20))
+    second = Task().run(loop(tmp_path / "part"))
+    assert second.seen == list(range(30)) and equal(whole, second)
+
+
+def test_finished_run_does_nothing_more(tmp_path):
+    first = Task().run(loop(tmp_path))
+    log = rows(tmp_path)
+    second = Task().run(loop(tmp_path))
+    assert second.seen == [] and equal(first, second) and rows(tmp_path) == log
+
+
+def test_killed_while_saving(tmp_path, monkeypatch):
+    whole = Task().run(loop(tmp_path / "whole"))
+    part = tmp_path / "part"
+    write, calls = torch.save, []
+
+    def half(state, path):
+        calls.append(state["done"])
+        if len(calls) == 10:
+            path.write_bytes(b"half a state")
+            raise Killed
+        write(state, path)
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(Killed):
+        Task().run(loop(part))
+    monkeypatch.undo()
+    assert calls[-1] == 10
+    (part / ".state.12345").write_bytes(b"left by a process that was killed outright")
+    second = Task().run(loop(part))
+    assert second.seen == list(range(9, 30)) and equal(whole, second)
+
+
+@pytest.mark.parametrize("log_every", [1, 20])
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_not_a_number_stops_and_keeps_the_last_good_state(tmp_path, kind, log_every):
+    task = Task()
+
+    def step(number):
+        values = task.step(number)
+        if number == 7 and kind == "loss":
+            values["loss"] = values["loss"] * math.nan
+        elif number == 7:
+            zero = task.module[0].weight.sum() * 0
+            values["loss"] = values["loss"] + zero.sqrt()  # finite, of infinite slope
+        return values
+
+    with pytest.raises(FloatingPointError, match=f"step 7: .*{tmp_path.name}.*lower learning rate"):
+        task.run(loop(tmp_path, log_every=log_every), step=step)
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert saved["done"] == 7
+    assert all(torch.isfinite(v).all() for v in saved["module"].values())
+    assert all(torch.equal(v, saved["module"][k]) for k, v in task.module.state_dict().items())
+    # The run goes on from there as if nothing had been.
+    whole, second = Task().run(loop(tmp_path / "whole")), Task().run(loop(tmp_path))
+    assert second.seen == list(range(7, 30)) and equal(whole, second)
+
+
+def test_log_holds_step_rate_and_values(tmp_path):
+    Task().run(loop(tmp_path, log_every=10))
+    log = rows(tmp_path)
+    assert [r["step"] for r in log] == [0, 10, 20, 29]
+    assert all(r["answer"] == 42 and r["loss"] > 0 and r["largest"] > 0 for r in log)
+    assert [r["lr"] for r in log] == [loop(tmp_path).lr(n) for n in (0, 10, 20, 29)]
+
+
+def test_rate_warms_up_and_ends_near_zero(tmp_path):
+    schedule = Loop(tmp_path, 1000, 0.5, warmup=0.1)
+    rates = [schedule.lr(n) for n in range(1000)]
+    assert 0 < rates[0] < 0.001 and max(rates) == pytest.approx(0.5, rel=0.01)
+    assert rates[:100] == sorted(rates[:100]) and rates[100:] == sorted(rates[100:], reverse=True)
+    assert 0 < rates[-1] < 1e-4
+    assert Loop(tmp_path, 1, 0.5).lr(0) > 0
+
+
+def test_the_rate_reaches_the_optimizer(tmp_path):
+    task, used = Task(), []
+    step = lambda n: used.append(task.optimizer.param_groups[1]["lr"]) or task.step(n)  # noqa: E731
+    task.run(loop(tmp_path), step=step)
+    assert used == [loop(tmp_path).lr(n) for n in range(30)]
+
+
+def test_parameter_groups():
+    module = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.LayerNorm(4), torch.nn.Linear(4, 2)
+    )
+    module[2].requires_grad_(False)
+    matrices, rest = parameter_groups(module, 0.3)
+    assert matrices["weight_decay"] == 0.3 and rest["weight_decay"] == 0
+    assert [p.shape for p in matrices["params"]] == [(4, 3)]
+    assert [p.shape for p in rest["params"]] == [(4,), (4,), (4,)]
