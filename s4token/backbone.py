@@ -198,8 +198,8 @@ class FrozenCLIP(nn.Module):
         """Encode tokens in place of patches; return unit global and per-token features.
 
         valid: False marks padding behind the tokens, which no token attends to. Gradients flow
-        to ``embeddings``. On a CPU clouds go through one by one: nothing is padded, and PyTorch's attention module
-        copies its weights for every batch of more than one (four times slower, see docs/LOG.md).
+        to ``embeddings``. On a CPU clouds go through one by one: nothing is padded, and batches
+        of more than one make PyTorch's attention copy its weights (docs/LOG.md).
         """
         if embeddings.device.type != "cpu" or len(embeddings) == 1:
             return self._encode_batch(embeddings, valid)

@@ -20,8 +20,8 @@ LAYERS = (
     "model",
     "backbone datasets scatter tokenizer",
     "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
-    "grouping household io las materials merging meshes pcd ply render scan_simulation seating shapes "
-    "shells superpoints synthetic tables",
+    "grouping household io las materials merging meshes pcd ply render scan_simulation seating "
+    "shapes shells superpoints synthetic tables",
     "checkpoint geometry metrics",
     "types",
 )

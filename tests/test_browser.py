@@ -136,7 +136,12 @@ def server(tmp_path_factory) -> Iterator[Server]:
                 break
             except OSError:
                 time.sleep(0.1)
-        yield Server(url, min(time.monotonic() - start, cpu_seconds(process.pid)))
+        first_page = min(time.monotonic() - start, cpu_seconds(process.pid))
+        while "S4Token is at" not in log.read_text():  # the model is loaded, too
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() - start < 180, log.read_text()
+            time.sleep(0.1)
+        yield Server(url, first_page)
     finally:
         process.terminate()
         process.wait(30)

@@ -49,7 +49,6 @@ def slow_greedy(moments, size, edges, weights, count, smallest):
         (i, j): np.array([length, contrast]) for i, j, length, contrast in zip(*edges, strict=True)
     }
     while len(set(parent.tolist())) > count and border:
-
         price = {
             (i, j): (
                 min(size[i], size[j]) >= smallest,
