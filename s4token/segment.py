@@ -24,6 +24,9 @@ BACKGROUND = ("wall", "floor", "ceiling", "door", "window", "furniture", "object
 SYNONYM = 0.6
 """Cosine above which a background word says the same as a prompt and steps back."""
 TEMPERATURE = 0.05
+BALANCE = 0.5
+"""Share of a word's mean cosine in the scan that is taken off before words compete: otherwise
+words that resemble everything a little (wall, floor) swallow the rest (docs/LOG.md)."""
 THRESHOLD = 0.3
 ANCHORS = 16
 """Points per token that stand for it when features are propagated."""
@@ -162,7 +165,8 @@ def segment(
     background = text_features(model, BACKGROUND, templates)
     background = background[(background @ asked.T).max(axis=1) < SYNONYM]
     cosine = encoding.features @ np.concatenate([asked, background]).T
-    probability = _softmax(cosine / temperature)[:, : len(asked)]
+    balanced = cosine - BALANCE * cosine.mean(axis=0)
+    probability = _softmax(balanced / temperature)[:, : len(asked)]
     labels, confidence = _classify(encoding, probability, len(prompts), threshold)
     return Segmentation(
         prompts,
@@ -175,6 +179,7 @@ def segment(
             "negatives": list(negatives),
             "threshold": threshold,
             "temperature": temperature,
+            "balance": BALANCE,
             "templates": list(templates),
             "background": list(BACKGROUND),
             "tokenizer": encoding.tokenizer,
