@@ -9,6 +9,7 @@ and the contrast summed along that border.
 from __future__ import annotations
 
 import heapq
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -206,7 +207,7 @@ def merge_greedy(moments, size, a, b, length, contrast, weights, count, smallest
     head, tail, following, ends = _borders(a, b, n)
     stamp, alive = np.zeros(m, np.int64), np.ones(m, np.bool_)
     parent, seen = np.arange(n), np.full(n, -1)
-    heap = [(0.0, 0, 0)]
+    heap: Any = [(0.0, 0, 0)]
     heap.pop()
     for e in range(m):
         u, v = a[e], b[e]
