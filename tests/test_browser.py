@@ -198,8 +198,8 @@ def test_a_newcomer_is_told_what_to_do_and_one_click_shows_it(browser, server):
     page.locator(".s4-bar").wait_for()
     seen.redrawn(lambda: None)
     assert page.locator("#s4-status").get_attribute("aria-live") == "polite"
-    seen.status("Living room: ")
-    assert page.locator("#s4-legend tbody tr").count() == 8
+    seen.status("Office: ")
+    assert page.locator("#s4-legend tbody tr").count() == 6
     assert page.locator(".s4-empty").is_hidden()
     ink = "document.querySelector('#s4-plot .js-plotly-plot')._fullLayout.font.color"
     assert page.evaluate(ink) == "#E5E7EB", "the picture follows the dark page"

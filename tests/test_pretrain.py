@@ -77,8 +77,8 @@ def test_bank_is_resumable_and_depends_on_the_number_alone(built, tmp_path):
 def test_scene_holds_consistent_views_and_tokens(built):
     _, bank = built
     with np.load(bank.path(0)) as scene:
-        assert scene["images"].shape == (3, 112, 112, 3)
-        assert scene["pixel_labels"].shape == scene["pixel_points"].shape == (3, 56, 56)
+        assert scene["images"].shape == (3, 128, 128, 3)
+        assert scene["pixel_labels"].shape == scene["pixel_points"].shape == (3, 64, 64)
         assert (scene["pixel_labels"][scene["pixel_points"] < 0] == 0).all()
         assert scene["pixel_labels"].max() <= len(scene["classes"])
         for name in ("superpoint", "knn", "radius"):

@@ -90,6 +90,23 @@ def test_order_of_points_does_not_matter(room_cloud):
     assert {frozenset(order[m].tolist()) for m in again} == as_sets(Superpoints(96)(room_cloud))
 
 
+@pytest.mark.parametrize("name", ["grid", "volume", "far apart", "outliers"])
+def test_order_does_not_matter_where_distances_tie(name):
+    points = CLOUDS[name]
+    first = as_sets(Superpoints(40)(PointCloud(points)))
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(points))
+        again = Superpoints(40)(PointCloud(points[order]))
+        assert {frozenset(order[m].tolist()) for m in again} == first
+
+
+@pytest.mark.parametrize("factor", [1e-160, 1e-20, 1e20, 1e160])
+def test_extreme_units(factor):
+    """Squares of such lengths are no numbers any more."""
+    cloud = PointCloud(CLOUDS["volume"])
+    assert as_sets(Superpoints(40)(cloud)) == as_sets(Superpoints(40)(cloud.scaled(factor)))
+
+
 def test_deterministic(room_cloud):
     first, second = (Superpoints(96)(room_cloud) for _ in range(2))
     assert (first.index == second.index).all() and (first.offsets == second.offsets).all()

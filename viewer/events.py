@@ -30,6 +30,7 @@ ROOMS = {
     "office": ("Office", 1_000_007),
 }
 """Name and seed of the bundled rooms: seeds whose furniture is typical and whose roof is off."""
+FIRST_ROOM = "office"
 TOKENIZERS = {"superpoint": "Superpoints", "knn": "kNN", "radius": "Radius"}
 
 
@@ -199,7 +200,7 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
 
 
 def example(app: App, handle: str, prompts: str, c: Controls, report: Report = quiet) -> Screen:
-    """Ask for example prompts; without a scan, open the living room for them.
+    """Ask for example prompts; without a scan, open a room for them.
 
     An empty example stands for everything that the open bundled room is known to hold.
     """
@@ -214,7 +215,7 @@ def example(app: App, handle: str, prompts: str, c: Controls, report: Report = q
     if has_scan:
         screen = ask(app, handle, c)
     else:
-        screen = open_room(app, handle, "living", replace(c, view="Labels"), report)
+        screen = open_room(app, handle, FIRST_ROOM, replace(c, view="Labels"), report)
     return replace(screen, prompts=prompts)
 
 

@@ -24,7 +24,7 @@ EXAMPLES = {
     "Room shell": "floor\nwall\nwindow\ndoor",
     "Furniture": "table\ndesk\nbed\ncabinet\nlamp",
 }
-FIRST_TRY = "sofa\nchair\ntable\nrug\nfloor\nwall\nwindow"
+FIRST_TRY = "desk\nchair\nfloor\nwall\nwindow"
 EMPTY = """<div class="s4-empty"><h2>Point at things with words</h2><ol>
 <li><b>Open a scan.</b> One of the rooms on the left, or your own file: PLY, PCD, LAS, OBJ, GLB, …
 in any unit.</li>
@@ -147,7 +147,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
             with gr.Column(visible=True) as empty:
                 gr.HTML(EMPTY, js_on_load=None)
                 first = gr.Button(
-                    "Try it: a living room and seven words",
+                    "Try it: an office and five words",
                     variant="primary",
                     elem_id="s4-first",
                 )
