@@ -95,28 +95,31 @@ def smallest_eigenvector(
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _pca(points: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _pca(
+    points: np.ndarray, index: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     n, k = index.shape
     normals = np.empty((n, 3))
     values = np.empty((n, 3))
     for i in prange(n):
-        mx = my = mz = 0.0
+        mx = my = mz = total = 0.0
         for j in range(k):
-            p = points[index[i, j]]
-            mx += p[0]
-            my += p[1]
-            mz += p[2]
-        mx, my, mz = mx / k, my / k, mz / k
+            p, w = points[index[i, j]], weights[i, j]
+            mx += w * p[0]
+            my += w * p[1]
+            mz += w * p[2]
+            total += w
+        mx, my, mz = mx / total, my / total, mz / total
         xx = xy = xz = yy = yz = zz = 0.0
         for j in range(k):
-            p = points[index[i, j]]
+            p, w = points[index[i, j]], weights[i, j]
             dx, dy, dz = p[0] - mx, p[1] - my, p[2] - mz
-            xx += dx * dx
-            xy += dx * dy
-            xz += dx * dz
-            yy += dy * dy
-            yz += dy * dz
-            zz += dz * dz
+            xx += w * dx * dx
+            xy += w * dx * dy
+            xz += w * dx * dz
+            yy += w * dy * dy
+            yz += w * dy * dz
+            zz += w * dz * dz
         trace = xx + yy + zz
         scale = 1.0 / trace if trace > 0.0 else 0.0
         x, y, z, l0, l1, l2 = smallest_eigenvector(
@@ -128,13 +131,29 @@ def _pca(points: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def pca_normals(
-    points: Float[np.ndarray, "N 3"], index: Int[np.ndarray, "Q K"]
+    points: Float[np.ndarray, "N 3"],
+    index: Int[np.ndarray, "Q K"],
+    weights: Float[np.ndarray, "Q K"] | None = None,
 ) -> tuple[Float[np.ndarray, "Q 3"], Float[np.ndarray, "Q 3"]]:
     """Return unit normals (sign arbitrary) and ascending eigenvalues of trace 1 of neighbourhoods.
 
-    A neighbourhood without extent has eigenvalues 0 and normal (0, 0, 1).
+    weights: of the neighbours, with a positive sum per row; all equal without them. A
+    neighbourhood without extent has eigenvalues 0 and normal (0, 0, 1).
     """
-    return _pca(np.ascontiguousarray(points, dtype=np.float64), np.ascontiguousarray(index))
+    weights = np.ones(index.shape) if weights is None else np.ascontiguousarray(weights)
+    return _pca(
+        np.ascontiguousarray(points, dtype=np.float64), np.ascontiguousarray(index), weights
+    )
+
+
+def fading_weights(distance: Float[np.ndarray, "Q K"]) -> Float[np.ndarray, "Q K"]:
+    """Return weights of sorted neighbours that fade to 0 at the farthest one.
+
+    Which of two equally far points comes last among k neighbours hangs on rounding; with weights
+    that vanish there, nothing else does. A hair stays, so that no sum is zero.
+    """
+    last = np.where(distance[:, -1:] > 0, distance[:, -1:], 1.0)
+    return np.maximum(1 - (distance / last) ** 2, 1e-6)
 
 
 def voxel_downsample(

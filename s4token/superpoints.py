@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from s4token import merging
-from s4token.geometry import knn, pca_normals
+from s4token.geometry import fading_weights, knn, pca_normals
 from s4token.types import Groups, PointCloud
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def _graph(
     """Return every point's moments and the neighbourhood graph's edges."""
     n = len(points)
     index, distance = knn(points, NORMAL_NEIGHBOURS)
-    normals, _ = pca_normals(points, index)
+    normals, _ = pca_normals(points, index, fading_weights(distance))
     near = min(NEIGHBOURS, index.shape[1])
     # The disc out to the k-th neighbour holds k points: its area per point is what one stands for.
     area = distance[:, near - 1] ** 2
@@ -108,7 +108,8 @@ def _graph(
     moments *= area[:, None]
     a = np.repeat(np.arange(n), near - 1)
     b = index[:, 1:near].reshape(-1).astype(np.int64)
-    length = np.sqrt(np.minimum(area[a], area[b])) / near
+    fade = fading_weights(distance[:, :near])[:, 1:].reshape(-1)
+    length = fade * np.sqrt(np.minimum(area[a], area[b])) / near
     cosine = np.einsum("ij,ij->i", normals[a], normals[b])
     difference = NORMAL * 2 * (1 - cosine**2) + COLOUR * ((color[a] - color[b]) ** 2).sum(axis=1)
     return moments, merging.unique_edges(a, b, length, difference * length)

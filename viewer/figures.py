@@ -124,7 +124,7 @@ def _figure(frame: Frame, traces: Sequence[go.Scatter3d]) -> go.Figure:
                 "yaxis": axis(size[1]),
                 "zaxis": axis(size[2]),
                 "aspectmode": "manual",
-                "aspectratio": dict(zip("xyz", size.tolist(), strict=True)),
+                "aspectratio": dict(zip("xyz", (0.92 * size).tolist(), strict=True)),
                 "camera": dict(frame.look.camera or default_camera(frame.up)),
                 "dragmode": "turntable",
             },
