@@ -209,6 +209,11 @@ def with_text_tower(path: str | Path) -> FrozenCLIP:
     return FrozenCLIP(clip, small_tokenizer(), name=SMALL_NAME, tag="training", dense="tokens")
 
 
+def _text_recipe(path: str) -> dict[str, Any]:
+    header = checkpoint.read_header(path)
+    return {k: header[k] for k in ("recipe", "metrics") if k in header}
+
+
 def pretrain_clip(
     config: ClipPretrainConfig,
     out: Path,
@@ -264,6 +269,7 @@ def pretrain_clip(
             "open_clip": SMALL_CLIP,
             "recipe": {k: v for k, v in asdict(config).items() if k not in _PATHS},
             "metrics": metrics,
+            "text_tower": _text_recipe(config.text),
         },
     )
     return metrics
