@@ -169,9 +169,7 @@ def _segment(options: argparse.Namespace) -> None:
     model = load(options.checkpoint, options.device)
     say = lambda fraction, stage: print(f"{100 * fraction:3.0f} % {stage}", file=sys.stderr)  # noqa: E731
     if options.engine == "multiview":
-        if options.tokenizer not in model.tokenizations:
-            raise ValueError(f"tokenizer: {model.source} has no '{options.tokenizer}'")
-        grouping = model.tokenizations[options.tokenizer].grouping
+        grouping = model.grouping(options.tokenizer, options.count)
         encoding = encode_views(
             model.clip, cloud, grouping=grouping, tokenizer=options.tokenizer, progress=say
         )

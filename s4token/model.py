@@ -92,6 +92,19 @@ class S4Token(nn.Module):
             "recipe": self.recipe,
         }
 
+    def grouping(self, tokenizer: str, count: int | None = None) -> Superpoints | KNN | Radius:
+        """Return a tokenizer's grouping, with another token count when one is given.
+
+        Raises ValueError when this checkpoint has no such tokenizer.
+        """
+        if tokenizer not in self.tokenizations:
+            raise ValueError(
+                f"tokenizer: {self.source} has no '{tokenizer}'; "
+                f"it has {', '.join(self.tokenizers)}"
+            )
+        grouping = self.tokenizations[tokenizer].grouping
+        return grouping if count is None else replace(grouping, count=count)
+
     def encode(
         self,
         cloud: PointCloud,
@@ -108,15 +121,8 @@ class S4Token(nn.Module):
         progress: called with the fraction done and the name of the stage that begins.
         Raises ValueError when this checkpoint has no such tokenizer.
         """
-        if tokenizer not in self.tokenizations:
-            raise ValueError(
-                f"tokenizer: {self.source} has no '{tokenizer}'; "
-                f"it has {', '.join(self.tokenizers)}"
-            )
+        grouping = self.grouping(tokenizer, count)
         tokenization = self.tokenizations[tokenizer]
-        grouping = tokenization.grouping
-        if count is not None:
-            grouping = replace(grouping, count=count)
         say = progress or (lambda fraction, stage: None)
         clock = [time.perf_counter()]
         say(0.0, f"grouping {len(cloud):,} points ({tokenizer})")

@@ -198,3 +198,11 @@ def test_degenerate_scans_are_segmented(tmp_path, text):
         == 0
     )
     assert len(PlyData.read(out)["vertex"]["label"]) == text.count("\n")
+
+
+@pytest.mark.parametrize("engine", ["s4token", "multiview"])
+def test_count_reaches_both_engines(scan, tmp_path, engine):
+    out = tmp_path / "out.ply"
+    extra = ["--count", "40", "--engine", engine]
+    assert main(["segment", str(scan[0]), "--prompts", "chair", "--out", str(out), *extra]) == 0
+    assert len(set(PlyData.read(out)["vertex"]["superpoint"].tolist())) == 40
