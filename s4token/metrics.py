@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.spatial import KDTree
 
 from s4token.types import Groups
 
@@ -80,6 +79,7 @@ def boundary_recall(
 ) -> float:
     """Return the share of true boundary points with a superpoint boundary among their neighbours.
 
+    neighbours: the k nearest other points of every point (``geometry.knn`` less its first column).
     A point lies on a boundary when a neighbour has another label. Source: Landrieu and Boussaha,
     CVPR 2019, with a tolerance of one neighbourhood.
     """
@@ -118,9 +118,3 @@ def retrieval_map(scores: Float[np.ndarray, "Q G"], relevant: np.ndarray) -> flo
     precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
     wanted = np.maximum(hits.sum(axis=1), 1)
     return 100 * float(((precision * hits).sum(axis=1) / wanted).mean())
-
-
-def nearest_neighbours(points: Float[np.ndarray, "N 3"], k: int) -> Int[np.ndarray, "N K"]:
-    """Return the k nearest other points of every point, for ``boundary_recall``."""
-    index = KDTree(points).query(points, k=min(k + 1, len(points)), workers=-1)[1]
-    return np.atleast_2d(index)[:, 1:].astype(np.int32)
