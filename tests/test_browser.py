@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import s4token
 
@@ -31,6 +33,7 @@ FLAGS = (
 )
 WAIT = 120_000  # ms; a busy machine is slow, not wrong
 FIRST_PAGE = 15.0  # seconds
+CANVAS = "s4-canvas"
 
 
 @dataclass
@@ -50,24 +53,39 @@ class Visit:
         found.first.wait_for()
         return self.page.locator(line).inner_text()
 
-    def redrawn(self, act: Callable[[], object], *panels: str) -> None:
-        """Do something and wait until new pictures stand where the old ones were."""
-        mark = "document.querySelectorAll('.js-plotly-plot').forEach(g => { g.dataset.old = 1; })"
-        self.page.evaluate(mark)
+    def settle(self, canvas: str = CANVAS) -> None:
+        """Wait until everything that was asked for is on the screen."""
+        self.page.wait_for_function(
+            """name => {
+                const viewer = window.s4.viewers[name];
+                return viewer && viewer.cloud && !viewer.busy;
+            }""",
+            arg=canvas,
+        )
+
+    def get(self, what: str, canvas: str = CANVAS) -> Any:
+        """Evaluate ``viewer => what`` on a canvas's viewer."""
+        script = f"name => (viewer => {what})(window.s4.viewers[name])"
+        return self.page.evaluate(script, canvas)
+
+    def redrawn(self, act: Callable[[], object], canvas: str = CANVAS) -> None:
+        """Do something and wait until a new scene is on the screen."""
+        mark = "n => { const v = window.s4.viewers[n]; if (v && v.scene) v.scene.old = 1; }"
+        self.page.evaluate(mark, canvas)
         act()
-        for panel in panels or ("s4-plot",):
-            self.page.wait_for_function(
-                """id => {
-                    const gd = document.querySelector(`#${id} .js-plotly-plot`);
-                    const scene = gd && gd._fullLayout && gd._fullLayout.scene;
-                    return scene && scene._scene && !gd.dataset.old;
-                }""",
-                arg=panel,
-            )
+        self.page.wait_for_function(
+            """name => {
+                const viewer = window.s4.viewers[name];
+                return viewer && viewer.scene && !viewer.scene.old;
+            }""",
+            arg=canvas,
+        )
+        self.settle(canvas)
 
     def view(self, name: str) -> None:
-        radio = self.page.locator("#s4-view").get_by_text(name, exact=True)
-        self.redrawn(radio.click)
+        radio = self.page.locator("#s4-view").get_by_label(name, exact=True)
+        if not radio.is_checked():
+            self.redrawn(self.page.locator("#s4-view").get_by_text(name, exact=True).click)
         self.page.locator("#s4-caption").get_by_text(re.compile(f"^{name}:")).wait_for()
 
     def find(self, words: str) -> str:
@@ -81,23 +99,42 @@ class Visit:
         )
         return self.status(f"^{len(words.splitlines())} words compared")
 
-    def camera(self, panel: str = "s4-plot") -> np.ndarray:
-        camera = self.page.evaluate("id => window.s4.cameraOf(id)", panel)
-        return np.array([camera[part][c] for part in ("eye", "center", "up") for c in "xyz"])
+    def camera(self, canvas: str = CANVAS) -> np.ndarray:
+        found = self.get("viewer.camera.state", canvas)
+        return np.array([*found["target"], found["yaw"], found["pitch"], found["distance"]])
 
-    def rotate(self, panel: str = "s4-plot", across: int = 60) -> None:
-        box = self.page.locator(f"#{panel} canvas").first.bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    def place(self, across: float = 0.5, down: float = 0.5, canvas: str = CANVAS):
+        """Return a place on the canvas in pixels of the page."""
+        surface = self.page.locator(f"#{canvas} .s4-surface")
+        surface.scroll_into_view_if_needed()
+        box = surface.bounding_box()
+        return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+    def drag(self, across: int = 60, down: int = 8, canvas: str = CANVAS, **press: Any) -> None:
+        x, y = self.place(canvas=canvas)
         self.page.mouse.move(x, y)
-        self.page.mouse.down()
-        self.page.mouse.move(x + across, y + 8, steps=5)
-        self.page.mouse.up()
-        self.page.wait_for_timeout(1500)
+        self.page.mouse.down(**press)
+        self.page.mouse.move(x + across, y + down, steps=5)
+        self.page.mouse.up(**press)
+        self.settle(canvas)
 
-    def marker(self, panel: str = "s4-plot") -> np.ndarray:
-        script = """id => Array.from(
-            document.querySelector(`#${id} .js-plotly-plot`)._fullData[0].marker.color)"""
-        return np.array(self.page.evaluate(script, panel))
+    def pixels(self, canvas: str = CANVAS) -> np.ndarray:
+        """Return the picture as the page would save it, (H, W, 4) uint8."""
+        script = """viewer => {
+            const made = window.s4.compose(viewer);
+            const {width, height} = viewer.surface;
+            const data = made.getContext("2d").getImageData(0, 0, width, height).data;
+            return [width, height, window.s4.base64(new Uint8Array(data.buffer))];
+        }"""
+        width, height, data = self.get(f"({script})(viewer)", canvas)
+        return np.frombuffer(base64.b64decode(data), np.uint8).reshape(height, width, 4)
+
+    def colored(self, color: str) -> float:
+        """Return the share of pixels of about this hue: shading only makes them darker."""
+        want = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)], dtype=float)
+        rgb = self.pixels()[..., :3].astype(float)
+        cosine = (rgb @ want) / (np.linalg.norm(rgb, axis=2) * np.linalg.norm(want) + 1e-9)
+        return float(((cosine > 0.999) & (rgb.max(axis=2) > 60)).mean())
 
 
 def free_port() -> int:
@@ -157,8 +194,9 @@ def browser(server):
         browser.close()
 
 
-def visit(browser, server: Server, **context: Any) -> Visit:
+def visit(browser, server: Server, script: str = "", **context: Any) -> Visit:
     page = browser.new_context(viewport={"width": 1100, "height": 700}, **context).new_page()
+    page.add_init_script(script)
     page.set_default_timeout(WAIT)
     seen = Visit(page)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
@@ -201,8 +239,10 @@ def test_a_newcomer_is_told_what_to_do_and_one_click_shows_it(browser, server):
     seen.status("Office: ")
     assert page.locator("#s4-legend tbody tr").count() == 6
     assert page.locator(".s4-empty").is_hidden()
-    ink = "document.querySelector('#s4-plot .js-plotly-plot')._fullLayout.font.color"
-    assert page.evaluate(ink) == "#E5E7EB", "the picture follows the dark page"
+    assert seen.pixels()[5, 5, :3].max() < 60, "the picture follows the dark page"
+    page.keyboard.press("n")
+    seen.settle()
+    assert seen.pixels()[5, 5, :3].min() > 200
     assert not seen.errors and not seen.foreign
     page.context.close()
 
@@ -210,16 +250,94 @@ def test_a_newcomer_is_told_what_to_do_and_one_click_shows_it(browser, server):
 def test_words_change_the_heatmap_and_the_camera_stays(room):
     room.find("chair\ndesk")
     room.view("Heatmap")
-    room.rotate()
-    camera, before = room.camera(), room.marker()
+    first = room.camera()
+    room.drag()
+    camera, before = room.camera(), room.pixels()
+    assert not np.allclose(camera, first)
     text = room.find("bookshelf\ndesk")
     assert room.page.locator("#s4-heat input").input_value() == "bookshelf"
-    assert len(room.marker()) == len(before) and not np.allclose(room.marker(), before)
-    assert np.allclose(room.camera(), camera, atol=1e-4)
+    assert (room.pixels() != before).any(axis=2).mean() > 0.05
+    assert np.allclose(room.camera(), camera)
     assert "2 words compared" in text
     for name in ("Tokens", "Labels"):
         room.view(name)
-        assert np.allclose(room.camera(), camera, atol=1e-4), name
+        assert np.allclose(room.camera(), camera), name
+
+
+def test_the_camera_turns_shifts_zooms_and_comes_back(room):
+    page = room.page
+    page.mouse.move(*room.place())
+    page.keyboard.press("f")
+    room.settle()
+    home = room.camera()
+    room.drag(80, 30)
+    turned = room.camera()
+    assert np.allclose(turned[:3], home[:3]) and (np.abs(turned[3:5] - home[3:5]) > 0.05).all()
+    room.drag(50, 50, button="right")
+    shifted = room.camera()
+    assert np.allclose(shifted[3:], turned[3:]) and np.abs(shifted[:3] - turned[:3]).max() > 0.05
+    page.mouse.wheel(0, -200)
+    room.page.wait_for_function(f"window.s4.viewers['{CANVAS}'].camera.distance < {home[5]} * 0.9")
+    page.mouse.dblclick(*room.place())
+    room.settle()
+    assert room.get("viewer.points.drawn === viewer.points.count"), "at rest all points are drawn"
+    page.keyboard.press("f")
+    room.settle()
+    assert np.allclose(room.camera(), home)
+
+
+def test_what_is_drawn_has_the_colours_of_the_legend(room):
+    room.find("floor\nwall\ndesk")
+    room.view("Labels")
+    chips = room.page.locator("#s4-legend tbody input[type=color]")
+    colors = [chips.nth(i).input_value() for i in range(chips.count())]
+    assert len(colors) == 3 and max(room.colored(c) for c in colors) > 0.05
+    new = "#ff00c8"
+    share = room.colored(colors[0])
+    room.redrawn(lambda: chips.first.fill(new))
+    assert room.colored(new) == pytest.approx(share, rel=0.2)
+    assert room.colored(colors[0]) < share / 10
+
+
+def test_a_pointer_shows_and_a_click_explains_a_superpoint(room):
+    room.find("floor\nwall\ndesk")
+    page = room.page
+    page.mouse.move(*room.place())
+    tip = page.locator("#s4-canvas .s4-tip")
+    tip.get_by_text("superpoint").wait_for()
+    token = int(re.search(r"superpoint (\d+)", tip.inner_text()).group(1))
+    page.mouse.down()
+    page.mouse.up()
+    page.locator("#s4-why").get_by_text(f"Superpoint {token}:").wait_for()
+    assert page.locator("#s4-why tbody tr").count() == 3
+    room.settle()
+    assert room.get("viewer.chosen") == token
+    beside = room.place(0.02, 0.5)
+    page.mouse.move(*beside)
+    tip.wait_for(state="hidden")
+
+
+def test_a_picture_is_saved(room, tmp_path):
+    page = room.page
+    with page.expect_download() as waiting:
+        page.locator("#s4-canvas button[data-act=picture]").click()
+    waiting.value.save_as(tmp_path / "picture.png")
+    assert waiting.value.suggested_filename == "Office.png"
+    picture = np.asarray(Image.open(tmp_path / "picture.png"))
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 50
+    assert picture.shape[1] > room.pixels().shape[1], "with the legend beside it"
+
+
+def test_keys_have_a_sheet(room):
+    page = room.page
+    page.mouse.move(*room.place())
+    page.keyboard.press("?")
+    sheet = page.locator("#s4-canvas .s4-sheet")
+    sheet.get_by_text("Look from above").wait_for()
+    page.keyboard.press("Escape")
+    sheet.wait_for(state="hidden")
+    page.locator("#s4-prompts textarea").press("?")
+    assert sheet.is_hidden(), "a key that is typed is no command"
 
 
 def test_a_further_prompt_is_cheap(room):
@@ -306,24 +424,61 @@ def test_an_uploaded_scan_is_labelled_and_comes_back_in_order(browser, server, t
 
 def test_tokenizers_side_by_side(room):
     room.find("floor\nwall\ndesk")
-    page = room.page
+    page, canvas = room.page, "s4-compare-canvas"
     page.get_by_role("tab", name="Compare tokenizers").click()
-    panels = [f"s4-plot-{name}" for name in ("knn", "radius", "superpoint")]
-    room.redrawn(page.locator("#s4-units").get_by_text("× 1000").click, *panels)
+    room.redrawn(page.locator("#s4-units").get_by_text("× 1000").click, canvas)
     room.status("units × 1000", "#s4-compare-status")
     text = page.locator(".s4-column").all_inner_texts()
     assert all("Same label as × 1" in t and "Coverage" in t for t in text)
     same = [float(re.search(r"cosine\s+(-?[\d.]+)", t).group(1)) for t in text]
     assert same[2] > 0.99 > max(same[:2]), "superpoints alone do not care about the unit"
-    before = room.camera(panels[0])
-    room.rotate(panels[0])
-    assert not np.allclose(room.camera(panels[0]), before, atol=1e-3)
-    for panel in panels[1:]:
-        assert np.allclose(room.camera(panel), room.camera(panels[0]), atol=1e-3), "linked"
+    before = room.camera(canvas)
+    room.drag(canvas=canvas)
+    assert not np.allclose(room.camera(canvas), before)
+    thirds = np.split(room.pixels(canvas)[:, : room.pixels(canvas).shape[1] // 3 * 3], 3, axis=1)
+    room.redrawn(page.locator("#s4-coloring").get_by_text("Superpoints").click, canvas)
+    ids = room.get("viewer.panels.map(p => p.key)", canvas)
+    assert len(thirds) == len(set(ids)) == 3, "one picture, three tokenizations"
+    page.mouse.move(*room.place(0.5, 0.5, canvas))
+    page.locator("#s4-compare-canvas .s4-tip").get_by_text(
+        re.compile("superpoint|token")
+    ).wait_for()
+    crosses = room.get("viewer.crosses()", canvas)
+    assert [c is None for c in crosses] == [False, True, False], "the same point in the others"
+    assert crosses[2][0] - crosses[0][0] == pytest.approx(
+        2 * room.get("viewer.boxes()[0].width", canvas)
+    )
     page.get_by_role("tab", name="About").click()
     page.get_by_text("What to know before you trust it").wait_for()
     page.get_by_role("tab", name="Explore").click()
-    page.locator("#s4-plot canvas").first.wait_for()
+    room.settle()
+
+
+WITHOUT = """
+const real = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind === "webgl2" ? null : real.call(this, kind, ...rest);
+};
+"""
+
+
+def test_without_webgl2_plotly_draws_and_says_so(browser, server, tmp_path):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 4, (40_000, 3)).astype(np.float32)
+    s4token.write(tmp_path / "many.ply", s4token.PointCloud(points, rng.uniform(size=(40_000, 3))))
+    seen = visit(browser, server, WITHOUT)
+    page = seen.page
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "many.ply")
+    page.locator("#s4-canvas").get_by_text("no WebGL2").wait_for()
+    page.locator("#s4-caption").get_by_text("showing 30,000 of 40,000").wait_for()
+    page.wait_for_function(
+        """() => {
+            const gd = document.querySelector("#s4-plot .js-plotly-plot");
+            return gd && gd._fullLayout && gd._fullLayout.scene;
+        }"""
+    )
+    assert not seen.foreign
+    page.context.close()
 
 
 def test_nothing_left_the_machine_and_no_script_failed(room):

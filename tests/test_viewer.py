@@ -103,7 +103,7 @@ def all_figures(look: Look):
         frame, frame.points[:6], np.full(6, 0.1), ["#000000"] * 6, ["x"] * 6
     )
     yield figures.heatmap_figure(frame, np.linspace(-1, 1, n), "chair")
-    yield figures.labels_figure(frame, np.arange(n) % 3, ("a", "b"))
+    yield figures.labels_figure(frame, np.arange(n) % 3, ("a", "b"), colors.label_color)
 
 
 def test_every_figure_keeps_the_camera_and_is_cheap():
@@ -147,7 +147,7 @@ def test_heatmap_shows_the_scores():
 
 def test_labels_have_one_escaped_trace_per_class():
     figure = figures.labels_figure(
-        frame_of(striped_cloud(9)), np.array([0, 1, 2] * 3), ("<script>", "b")
+        frame_of(striped_cloud(9)), np.array([0, 1, 2] * 3), ("<script>", "b"), colors.label_color
     )
     assert [len(t.x) for t in figure.data] == [3, 3, 3]
     assert figure.data[1].hovertemplate.startswith("&lt;script&gt;")
@@ -295,16 +295,17 @@ def test_a_made_up_click_is_refused(action, label):
 @pytest.mark.parametrize("value", [None, "0.3", float("nan"), float("inf"), True, [1]])
 def test_a_made_up_threshold_is_refused(value):
     with pytest.raises(ValueError, match="Threshold: expected a number"):
-        Controls.of("", "", value, "knn", "Labels", None, 100, "")
+        Controls.of("", "", value, "knn", "Labels", None, "raw", 100, "")
 
 
 def test_controls_are_clamped():
-    c = Controls.of("a", None, 7, None, "Nonsense", 3, 0, "")
-    assert (c.threshold, c.tokenizer, c.view, c.heat, c.cut) == (
+    c = Controls.of("a", None, 7, None, "Nonsense", 3, "x", 0, "")
+    assert (c.threshold, c.tokenizer, c.view, c.heat, c.scale, c.cut) == (
         0.99,
         "superpoint",
         "Colours",
         None,
+        "normalised",
         0.05,
     )
 

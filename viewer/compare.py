@@ -14,14 +14,14 @@ import numpy as np
 import plotly.graph_objects as go
 
 import s4token
-from viewer import colors, events, panels
+from viewer import drawing, events, panels, scene
 from viewer.controls import Controls
 from viewer.events import App, Report, quiet
 from viewer.session import Layer, Session
 
 ORDER = ("knn", "radius", "superpoint")
 FACTORS = {"× 0.001": 0.001, "× 1": 1.0, "× 1000": 1000.0}
-COLORINGS = ("Labels", "Tokens")
+COLORINGS = ("Labels", "Superpoints", "Tokens")
 PANEL_POINTS = 15_000
 
 
@@ -41,17 +41,22 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Hold one of the compared pictures with its numbers as HTML."""
+    """Hold one of the compared pictures, for WebGL2 or as a figure, with its numbers as HTML."""
 
-    figure: go.Figure
+    scene: Mapping[str, Any] | None
+    figure: go.Figure | None
     numbers: str
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Hold a panel per tokenizer, the key of colours as HTML, and a status line."""
+    """Hold a panel per tokenizer, the key of colours as HTML, and a status line.
+
+    scene: all panels for WebGL2, None for a browser without it.
+    """
 
     panels: dict[str, Panel]
+    scene: Mapping[str, Any] | None
     key: str
     status: str
 
@@ -75,7 +80,10 @@ def compare(
     if session.answer is None:
         said += " Type words on the first page to compare labels, too."
     labelled = choice.coloring == "Labels"
-    return Comparison(out, panels.key(session) if labelled else "", f"{said} {note}".strip())
+    c = replace(c, view="Labels" if labelled else "Superpoints", cut=1.0)
+    drawn = [p.scene for p in out.values() if p.scene is not None]
+    whole = scene.scene(app.files, replace(session, factor=factor), drawn, c) if drawn else None
+    return Comparison(out, whole, panels.key(session) if labelled else "", f"{said} {note}".strip())
 
 
 def _remember(app: App, handle: str, found: Session) -> str:
@@ -114,24 +122,29 @@ def _panel(app: App, session: Session, tokenizer: str, c: Controls, choice: Choi
     if factor != 1:
         cosine = feature_agreement(layer, original)
         facts["Same features as × 1"] = f"cosine {cosine:.3f}"
-    here = replace(shown, layers={(tokenizer, 1.0): layer}, hidden=frozenset())
-    view = "Superpoints" if choice.coloring == "Tokens" or session.answer is None else "Labels"
-    figure, *_ = events.draw(here, replace(c, view=view), PANEL_POINTS)
+    here = replace(shown, layers={(tokenizer, 1.0): layer}, hidden=frozenset(), factor=factor)
+    view = "Superpoints" if choice.coloring == "Superpoints" or session.answer is None else "Labels"
+    c = replace(c, view="Tokens" if choice.coloring == "Tokens" else view, cut=1.0)
+    figure = drawn = None
+    if c.look.plotly:
+        figure, *_ = drawing.draw(here, c, PANEL_POINTS)
+    else:
+        drawn = scene.panel(app.files, here, c, events.TOKENIZERS[tokenizer])
     notes = "".join(f"<li>{panels.escape(n)}</li>" for n in layer.encoding.notes)
-    return Panel(
-        figure, panels.table(facts) + (f'<ul class="s4-notes">{notes}</ul>' if notes else "")
-    )
+    numbers = panels.table(facts) + (f'<ul class="s4-notes">{notes}</ul>' if notes else "")
+    return Panel(drawn, figure, numbers)
 
 
 def _answer(app: App, session: Session, layer: Layer) -> s4token.Segmentation:
     query = session.query
-    return s4token.segment(
+    answer = s4token.segment(
         app.model(),
         layer.encoding,
         query.prompts,
         negatives=query.negatives,
         threshold=query.threshold,
     )
+    return events.snapped(answer, layer)
 
 
 def feature_agreement(layer: Layer, original: Layer) -> float:
@@ -183,7 +196,7 @@ def summary(session: Session) -> Mapping[str, Any]:
             {
                 "label": label,
                 "prompt": name,
-                "color": colors.label_color(label),
+                "color": session.color(label),
                 "points": counts[label],
                 "percent": round(100 * counts[label] / len(cloud), 3),
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from viewer.figures import Look
 from viewer.session import Query
 
 VIEWS = ("Colours", "Superpoints", "Tokens", "Heatmap", "Labels")
+SCALES = ("normalised", "raw")
 MAX_PROMPTS = 64
 MAX_PROMPT_LENGTH = 200
 
@@ -21,7 +23,8 @@ class Controls:
     """Hold the state of a page's controls.
 
     prompts, negatives: text, one per line; threshold: least probability of a label, in [0, 1);
-    heat: prompt of the heatmap; cut: share of the height that is shown, in (0, 1].
+    heat: prompt of the heatmap; scale: of its colours; cut: share of the height that is shown, in
+    (0, 1].
     """
 
     prompts: str = ""
@@ -30,13 +33,14 @@ class Controls:
     tokenizer: str = "superpoint"
     view: str = "Colours"
     heat: str | None = None
+    scale: str = "normalised"
     cut: float = 1.0
     look: Look = field(default_factory=Look)
 
     @classmethod
     def of(cls, *values: Any) -> Controls:
         """Check raw component values, the look last and as JSON text."""
-        prompts, negatives, threshold, tokenizer, view, heat, cut, look = values
+        prompts, negatives, threshold, tokenizer, view, heat, scale, cut, look = values
         return cls(
             str(prompts or ""),
             str(negatives or ""),
@@ -44,6 +48,7 @@ class Controls:
             str(tokenizer or "superpoint"),
             view if view in VIEWS else "Colours",
             heat if isinstance(heat, str) else None,
+            scale if scale in SCALES else SCALES[0],
             number("Cut", cut, 5, 100) / 100,
             parse_look(look),
         )
@@ -87,14 +92,14 @@ def parse_prompts(name: str, text: str) -> tuple[str, ...]:
 
 
 def parse_look(text: Any) -> Look:
-    """Read {"camera": ..., "dark": ...}; anything odd gives the default camera."""
+    """Read {"camera": ..., "dark": ..., "plotly": ...}; anything odd gives the default."""
     try:
         raw = json.loads(text) if isinstance(text, str) and len(text) < 4000 else None
     except ValueError:
         raw = None
     if not isinstance(raw, dict):
         return Look()
-    return Look(_camera(raw.get("camera")), raw.get("dark") is True)
+    return Look(_camera(raw.get("camera")), raw.get("dark") is True, raw.get("plotly") is True)
 
 
 def _camera(raw: Any) -> dict[str, Any] | None:
@@ -123,3 +128,20 @@ def parse_toggle(action: Any, label: Any, classes: int) -> tuple[str, int]:
     if not 0 <= label <= classes:
         raise ValueError(f"Legend: there is no row {label}; rows go from 0 to {classes}.")
     return action, label
+
+
+def parse_color(label: Any, color: Any, classes: int) -> tuple[int, str]:
+    """Check a colour for a row of the legend; ValueError when it is none."""
+    if type(label) is not int or not 1 <= label <= classes:
+        raise ValueError("Legend: that row has no colour to choose. Reload the page.")
+    if not isinstance(color, str) or not re.fullmatch("#[0-9A-Fa-f]{6}", color):
+        raise ValueError("Legend: that is no colour; expected one like #0072B2.")
+    return label, color.upper()
+
+
+def parse_pick(data: Any, tokens: int) -> int:
+    """Return the superpoint that was clicked; ValueError when there is no such one."""
+    token = data.get("token") if isinstance(data, Mapping) else None
+    if type(token) is not int or not 0 <= token < tokens:
+        raise ValueError(f"Click: there is no such superpoint; they go from 0 to {tokens - 1}.")
+    return token

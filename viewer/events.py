@@ -6,8 +6,8 @@ returns a ``Screen``; what it cannot do it raises as ValueError with one line fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -16,9 +16,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 import s4token
-from s4token import PointCloud
-from viewer import figures, panels
-from viewer.controls import Controls, parse_toggle
+from s4token import PointCloud, Segmentation
+from viewer import drawing, panels, scene
+from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
+from viewer.files import Files
 from viewer.session import Layer, Query, Session, Store
 
 Report = Callable[[float, str], None]
@@ -36,26 +37,31 @@ TOKENIZERS = {"superpoint": "Superpoints", "knn": "kNN", "radius": "Radius"}
 
 @dataclass(frozen=True, eq=False)
 class App:
-    """Hold what all pages share: the loaded model (a call, it may still be loading), the store."""
+    """Hold what all pages share: the loaded model (a call, it may still be loading), the store of
+    sessions, and the files that browsers fetch."""
 
     model: Callable[[], Any]
     store: Store
+    files: Files = field(default_factory=Files)
 
 
 @dataclass(frozen=True, eq=False)
 class Screen:
     """Hold what a page shows next; None leaves a part as it is.
 
-    kind: of the status line, info, busy or error; fraction: progress in [0, 1] of a busy one.
+    kind: of the status line, info, busy or error; fraction: progress in [0, 1] of a busy one;
+    scene: for WebGL2, figure: for a browser without it; why: about the superpoint clicked.
     """
 
     status: str | None = None
     kind: str = "info"
     fraction: float | None = None
+    scene: Mapping[str, Any] | None = None
     figure: go.Figure | None = None
     caption: str | None = None
     legend: str | None = None
     stats: str | None = None
+    why: str | None = None
     view: str | None = None
     heat_choices: tuple[str, ...] | None = None
     heat: str | None = None
@@ -107,7 +113,7 @@ def _open(app: App, handle: str, session: Session, c: Controls, report: Report) 
         c.view if session.answer is not None or c.view not in ("Heatmap", "Labels") else "Colours"
     )
     c = replace(c, view=view, look=replace(c.look, camera=None))  # another scan, another viewpoint
-    return _screen(session, c, " ".join([*said, note]).strip())
+    return _screen(app, session, c, " ".join([*said, note]).strip())
 
 
 def _opened(session: Session) -> str:
@@ -161,9 +167,32 @@ def _answered(app: App, session: Session, query: Query) -> Session:
         negatives=query.negatives,
         threshold=query.threshold,
     )
+    answer = snapped(answer, session.layer)
     same = answer.classes == session.query.prompts
     return replace(
         session, query=query, answer=answer, hidden=session.hidden if same else frozenset()
+    )
+
+
+def snapped(answer: Segmentation, layer: Layer) -> Segmentation:
+    """Give all points of a superpoint the label that most of them got.
+
+    What is on the screen, in the legend and in the export is then the same, and a picture needs
+    one number per superpoint. The confidence becomes the mean over the points of that label.
+    """
+    token, width = layer.nearest.astype(np.int64), len(answer.classes) + 1
+    count = len(layer.encoding.groups)
+    votes = np.bincount(token * width + answer.labels, minlength=count * width)
+    best = votes.reshape(count, width).argmax(axis=1).astype(np.int32)
+    agrees = answer.labels == best[token]
+    total = np.bincount(token, answer.confidence * agrees, minlength=count)
+    mean = total / np.maximum(np.bincount(token, agrees, minlength=count), 1)
+    return replace(
+        answer,
+        labels=best[token],
+        confidence=np.clip(mean, 0, 1).astype(np.float32)[token],
+        superpoints=layer.nearest,
+        provenance={**answer.provenance, "labels": "one per superpoint, by majority"},
     )
 
 
@@ -184,7 +213,7 @@ def ask(app: App, handle: str, c: Controls) -> Screen:
         said += " Note: the text model knows English words; other scripts give weak matches."
     if c.view in ("Colours", "Superpoints"):
         c = replace(c, view="Labels")
-    return _screen(session, c, f"{said} {note}".strip())
+    return _screen(app, session, c, f"{said} {note}".strip())
 
 
 def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
@@ -196,7 +225,7 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     if current.answer is not None:
         session = _answered(app, session, current.query)
     session, note = app.store.update(handle, lambda now: _unless_changed(now, current, session))
-    return _screen(session, c, f"{_opened(session)} {note}".strip())
+    return _screen(app, session, c, f"{_opened(session)} {note}".strip())
 
 
 def example(app: App, handle: str, prompts: str, c: Controls, report: Report = quiet) -> Screen:
@@ -224,8 +253,8 @@ def redraw(app: App, handle: str, c: Controls) -> Screen:
     session = app.store.get(handle)
     if session.answer is None and c.view in ("Heatmap", "Labels"):
         said = f"{c.view}: type words and press Find first. Until then, colours are shown."
-        return _screen(session, replace(c, view="Colours"), said)
-    return _screen(session, c, _opened(session))
+        return _screen(app, session, replace(c, view="Colours"), said)
+    return _screen(app, session, c, _opened(session))
 
 
 def toggle(app: App, handle: str, action: Any, label: Any, c: Controls) -> Screen:
@@ -241,76 +270,45 @@ def toggle(app: App, handle: str, action: Any, label: Any, c: Controls) -> Scree
         "all": frozenset(),
     }[action]
     session, note = app.store.update(handle, lambda s: replace(s, hidden=hidden))
-    return _screen(session, c, note or _opened(session))
+    return _screen(app, session, c, note or _opened(session))
 
 
-def _screen(session: Session, c: Controls, status: str) -> Screen:
+def recolor(app: App, handle: str, label: Any, color: Any, c: Controls) -> Screen:
+    """Give a prompt another colour."""
+    session = app.store.get(handle)
+    if session.answer is None:
+        raise ValueError("Legend: it is empty. Type words and press Find first.")
+    label, color = parse_color(label, color, len(session.answer.classes))
+    name = session.answer.classes[label - 1]
+    chosen = lambda s: replace(s, paint={**s.paint, name: color})  # noqa: E731
+    session, note = app.store.update(handle, chosen)
+    return _screen(app, session, c, note or _opened(session))
+
+
+def explain(app: App, handle: str, data: Any) -> Screen:
+    """Say why the superpoint that was clicked has its label."""
+    session = app.store.get(handle)
+    return Screen(why=panels.why(session, parse_pick(data, len(session.layer.encoding.groups))))
+
+
+def _screen(app: App, session: Session, c: Controls, status: str) -> Screen:
     classes = session.answer.classes if session.answer is not None else ()
     heat = c.heat if c.heat in classes else (classes[0] if classes else None)
-    figure, shown, visible = draw(session, replace(c, heat=heat))
-    return Screen(
+    c = replace(c, heat=heat)
+    screen = Screen(
         status=status,
-        figure=figure,
-        caption=panels.caption(session, c, shown, visible),
         legend=panels.legend(session),
         stats=panels.stats(session),
         view=c.view,
         heat_choices=classes,
         heat=heat,
     )
-
-
-def visible_points(session: Session, cut: float) -> np.ndarray:
-    """Return the indices of points that neither the legend nor the height cut hides."""
-    assert session.cloud is not None
-    mask = np.ones(len(session.cloud), dtype=bool)
-    if session.hidden and session.answer is not None:
-        shown = np.ones(len(session.answer.classes) + 1, dtype=bool)
-        shown[list(session.hidden)] = False
-        mask &= shown[session.answer.labels]
-    if cut < 1:
-        height = session.cloud.points @ session.cloud.up.astype(session.cloud.points.dtype)
-        mask &= height <= height.min() + cut * (height.max() - height.min())
-    return np.flatnonzero(mask)
-
-
-def draw(
-    session: Session, c: Controls, limit: int = figures.MAX_POINTS
-) -> tuple[go.Figure, int, int]:
-    """Draw a session; returns the figure, how many points it shows, and of how many visible."""
-    assert session.cloud is not None
-    layer, cloud, answer = session.layer, session.cloud, session.answer
-    visible = visible_points(session, c.cut)
-    index = visible[figures.sample_tokens(layer.token[visible], limit)] if len(visible) else visible
-    frame = figures.make_frame(cloud.points, index, cloud.up, c.look)
-    if not len(index):
-        return figures.empty_figure(frame), 0, 0
-    if c.view == "Superpoints":
-        figure = figures.superpoints_figure(frame, layer.token, layer.shade)
-    elif c.view == "Tokens":
-        figure = _draw_tokens(session, frame, c)
-    elif c.view == "Heatmap" and answer is not None and c.heat is not None:
-        column = answer.scores[:, answer.classes.index(c.heat)]
-        figure = figures.heatmap_figure(frame, column[answer.superpoints], c.heat)
-    elif c.view == "Labels" and answer is not None:
-        figure = figures.labels_figure(frame, answer.labels, answer.classes)
-    else:
-        figure = figures.colors_figure(frame, cloud.colors)
-    return figure, len(index), len(visible)
-
-
-def _draw_tokens(session: Session, frame: figures.Frame, c: Controls) -> go.Figure:
-    """Draw token centres; with an answer in the colour of the token's best class."""
-    assert session.cloud is not None
-    layer = session.layer
-    low = session.cloud.points.min(axis=0).astype(np.float64)
-    longest = float((session.cloud.points.max(axis=0).astype(np.float64) - low).max()) or 1.0
-    paint, names = panels.token_paint(session)
-    keep = panels.shown_tokens(session, c.cut)
-    return figures.tokens_figure(
-        frame,
-        (layer.centers[keep] - low) / longest,
-        layer.extent[keep] / longest,
-        [paint[m] for m in keep],
-        [names[m] for m in keep],
+    if c.look.plotly:
+        figure, shown, visible = drawing.draw(session, c)
+        return replace(screen, figure=figure, caption=panels.caption(session, c, shown, visible))
+    visible = len(drawing.visible_points(session, c.cut))
+    return replace(
+        screen,
+        scene=scene.scene(app.files, session, [scene.panel(app.files, session, c)], c),
+        caption=panels.caption(session, c, visible, visible),
     )

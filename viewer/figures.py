@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,14 @@ Camera = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Look:
-    """Hold how the reader looks at a panel: Plotly's camera (None = the default) and the theme."""
+    """Hold how the reader looks at a panel.
+
+    camera: Plotly's, None = the default; dark: the theme; plotly: the browser has no WebGL2.
+    """
 
     camera: Camera | None = None
     dark: bool = False
+    plotly: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,14 +257,16 @@ def heatmap_figure(frame: Frame, score: np.ndarray, prompt: str) -> go.Figure:
     return _figure(frame, [_markers(frame, slice(None), marker, "cosine %{marker.color:.3f}")])
 
 
-def labels_figure(frame: Frame, labels: np.ndarray, classes: Sequence[str]) -> go.Figure:
+def labels_figure(
+    frame: Frame, labels: np.ndarray, classes: Sequence[str], paint: Callable[[int], str]
+) -> go.Figure:
     """Draw one trace per class that is present; labels: (N,), 0 = unlabelled."""
     mine = np.asarray(labels)[frame.index]
     size = point_size(len(mine))
     traces = []
     for label in np.unique(mine).tolist():
         name = str(classes[label - 1]) if label else "unlabelled"
-        marker = {"size": size, "color": colors.label_color(label)}
+        marker = {"size": size, "color": paint(label)}
         if label == 0:
             marker |= {"size": max(size * 0.7, 1.6), "opacity": 0.5}
         traces.append(_markers(frame, mine == label, marker, html.escape(_short(name, 60))))

@@ -1,4 +1,4 @@
-"""The page: components, where they stand, and which event they call. The only Gradio module."""
+"""The page: components, where they stand, and which event they call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import atexit
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,11 @@ from typing import Any
 import gradio as gr
 
 from viewer import compare, events, panels
-from viewer.controls import VIEWS, Controls
+from viewer.compare_layout import compare_tab
+from viewer.controls import SCALES, VIEWS, Controls
 from viewer.events import App, Screen
-from viewer.guard import guarded, staged
+from viewer.guard import guarded
+from viewer.page import HEAVY, QUICK, Page, canvas, js, long, plot, quick, status_of, updates
 from viewer.session import Store
 
 EXAMPLES = {
@@ -33,78 +34,12 @@ in any unit.</li>
 <li><b>Look</b> at labels, heatmaps and tokens; hide what is in the way; export the result.</li>
 </ol></div>"""
 WELCOME = panels.status("Loading the model. You can open a room meanwhile.", "busy")
-QUICK = {"show_progress": "hidden", "concurrency_id": "prompt", "concurrency_limit": 4}
-HEAVY = {"show_progress": "hidden", "concurrency_id": "encode", "concurrency_limit": 1}
-
-
-@dataclass(frozen=True)
-class Page:
-    """Hold the components that events read and write."""
-
-    handle: Any
-    badge: Any
-    status: Any
-    empty: Any
-    work: Any
-    plot: Any
-    caption: Any
-    legend: Any
-    stats: Any
-    prompts: Any
-    negatives: Any
-    threshold: Any
-    tokenizer: Any
-    view: Any
-    heat: Any
-    cut: Any
-    look: Any
-
-    @property
-    def inputs(self) -> list[Any]:
-        """Session and controls, in the order of ``Controls.of``, the look last."""
-        controls = [self.prompts, self.negatives, self.threshold, self.tokenizer]
-        return [self.handle, *controls, self.view, self.heat, self.cut, self.look]
-
-    @property
-    def outputs(self) -> list[Any]:
-        """What ``updates`` fills."""
-        parts = [self.status, self.empty, self.work, self.plot, self.caption, self.legend]
-        return [*parts, self.stats, self.view, self.heat, self.prompts]
-
-
-def updates(screen: Screen) -> list[Any]:
-    """Turn a screen into one update per output of the page; None leaves a part alone."""
-    keep = lambda value: gr.skip() if value is None else value  # noqa: E731
-    shown = screen.figure is not None
-    heat = gr.skip()
-    if screen.heat_choices is not None:
-        heat = gr.Dropdown(
-            choices=list(screen.heat_choices), value=screen.heat, visible=screen.view == "Heatmap"
-        )
-    return [
-        status_of(screen),
-        gr.Column(visible=False) if shown else gr.skip(),
-        gr.Column(visible=True) if shown else gr.skip(),
-        keep(screen.figure),
-        keep(screen.caption),
-        keep(screen.legend),
-        keep(screen.stats),
-        keep(screen.view),
-        heat,
-        keep(screen.prompts),
-    ]
-
-
-def status_of(screen: Screen) -> Any:
-    """Turn a screen's status into HTML, or leave the line alone."""
-    if screen.status is None:
-        return gr.skip()
-    return panels.status(screen.status, screen.kind, screen.fraction)
 
 
 def build(model: Callable[[], Any], *, byte_budget: int) -> gr.Blocks:
     """Build the app; see ``viewer.build``."""
     app = App(model, Store(byte_budget))
+    gr.set_static_paths([app.files.folder])  # served from where they are, never copied
     with gr.Blocks(title="S4Token", fill_width=True, delete_cache=(3600, 86400)) as demo:
         handle = gr.State(None, delete_callback=app.store.close)
         look = gr.Textbox(visible="hidden", elem_id="s4-look")
@@ -115,7 +50,7 @@ def build(model: Callable[[], Any], *, byte_budget: int) -> gr.Blocks:
             with gr.Tab("Explore"):
                 page = _explore(app, handle, look, badge)
             with gr.Tab("Compare tokenizers"):
-                _compare(app, page)
+                compare_tab(app, page)
             with gr.Tab("About"):
                 card = gr.HTML()
         greeted = [handle, badge, card, page.status, page.tokenizer]
@@ -152,10 +87,10 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
                     elem_id="s4-first",
                 )
             with gr.Column(visible=False) as work:
-                view, heat, cut, plot, caption, legend, stats, export, files = _picture()
+                parts, export, files = _picture()
     page = Page(
-        handle, badge, status, empty, work, plot, caption, legend, stats, prompts, negatives,
-        threshold, tokenizer, view, heat, cut, look,
+        handle=handle, badge=badge, status=status, empty=empty, work=work, prompts=prompts,
+        negatives=negatives, threshold=threshold, tokenizer=tokenizer, look=look, **parts,
     )  # fmt: skip
     _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
     _wire_query(app, page, find)
@@ -210,7 +145,7 @@ def _refine_controls() -> tuple[Any, Any, Any]:
     return negatives, threshold, tokenizer
 
 
-def _picture() -> tuple[Any, ...]:
+def _picture() -> tuple[dict[str, Any], Any, Any]:
     with gr.Row(elem_id="s4-toolbar"):
         view = gr.Radio(
             list(VIEWS), value="Colours", show_label=False, container=False, scale=4,
@@ -220,15 +155,18 @@ def _picture() -> tuple[Any, ...]:
             [], label="Heatmap of", visible=False, scale=2, min_width=130, elem_id="s4-heat",
             filterable=False,
         )  # fmt: skip
+        scale = gr.Radio(
+            list(SCALES), value=SCALES[0], label="Scale", visible=False, scale=1,
+            min_width=170, elem_id="s4-scale",
+        )  # fmt: skip
         cut = gr.Slider(
             5, 100, value=100, step=5, label="Cut at height, %", scale=2, min_width=170,
             elem_id="s4-cut", buttons=[],
         )  # fmt: skip
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=420):
-            plot = gr.Plot(
-                show_label=False, container=False, elem_id="s4-plot", elem_classes="s4-panel"
-            )
+            picture = canvas("s4-canvas")
+            fallback = plot("s4-plot")
             caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
         with gr.Column(scale=0, min_width=328, elem_id="s4-side"):
             legend = gr.HTML(elem_id="s4-legend", js_on_load="window.s4.legend(element, trigger)")
@@ -237,71 +175,70 @@ def _picture() -> tuple[Any, ...]:
                 label="Export", file_count="multiple", visible=False, interactive=False,
                 elem_id="s4-files",
             )  # fmt: skip
+            why = gr.HTML(elem_id="s4-why", js_on_load=None)
             stats = gr.HTML(elem_id="s4-stats", js_on_load=None)
-    return view, heat, cut, plot, caption, legend, stats, export, files
-
-
-def _js(panel: str = "s4-plot") -> str:
-    return f"(...a) => window.s4 ? window.s4.look('{panel}', a) : a"
-
-
-def _long(run: Callable[..., Screen], app: App, *fixed: Any) -> Callable[..., Iterator[list[Any]]]:
-    """Wrap ``run(app, handle, *fixed, controls, report)`` as a handler that shows stages."""
-
-    def handler(handle: str, *values: Any) -> Iterator[list[Any]]:
-        call = lambda report: run(app, handle, *fixed, Controls.of(*values), report)  # noqa: E731
-        for screen in staged(call):
-            yield updates(screen)
-
-    return handler
-
-
-def _quick(run: Callable[..., Screen], app: App) -> Callable[..., list[Any]]:
-    """Wrap ``run(app, handle, controls)`` as a handler."""
-    return lambda handle, *values: updates(guarded(lambda: run(app, handle, Controls.of(*values))))
+    parts = {
+        "canvas": picture, "plot": fallback, "caption": caption, "legend": legend, "stats": stats,
+        "why": why, "view": view, "heat": heat, "scale": scale, "cut": cut,
+    }  # fmt: skip
+    return parts, export, files
 
 
 def _wire_scene(
     app: App, page: Page, rooms: dict[str, Any], upload: Any, examples: list[tuple[Any, str]]
 ) -> None:
     def uploaded(path: str, handle: str, *values: Any) -> Iterator[list[Any]]:
-        yield from _long(events.open_file, app, path)(handle, *values)
+        yield from long(events.open_file, app, path)(handle, *values)
 
-    wire = {"outputs": page.outputs, "js": _js(), "api_visibility": "private", **HEAVY}
+    wire = {"outputs": page.outputs, "js": js(), "api_visibility": "private", **HEAVY}
     for kind, button in rooms.items():
-        button.click(_long(events.open_room, app, kind), page.inputs, **wire)
+        button.click(long(events.open_room, app, kind), page.inputs, **wire)
     upload.upload(uploaded, [upload, *page.inputs], **wire)
     for button, text in examples:
-        button.click(_long(events.example, app, text), page.inputs, **wire)
-    page.tokenizer.input(_long(events.choose_tokenizer, app), page.inputs, **wire)
+        button.click(long(events.example, app, text), page.inputs, **wire)
+    page.tokenizer.input(long(events.choose_tokenizer, app), page.inputs, **wire)
 
 
 def _wire_query(app: App, page: Page, find: Any) -> None:
     def clicked(event: gr.EventData, handle: str, *values: Any) -> list[Any]:
         data = event._data if isinstance(event._data, dict) else {}
-        return updates(
-            guarded(
-                lambda: events.toggle(
-                    app, handle, data.get("action"), data.get("label"), Controls.of(*values)
-                )
-            )
-        )
+        action, label = data.get("action"), data.get("label")
 
-    wire = {"outputs": page.outputs, "js": _js(), "api_visibility": "private", **QUICK}
+        def work() -> Screen:
+            c = Controls.of(*values)
+            if action == "color":
+                return events.recolor(app, handle, label, data.get("color"), c)
+            return events.toggle(app, handle, action, label, c)
+
+        return updates(guarded(work))
+
+    def picked(event: gr.EventData, handle: str) -> list[Any]:
+        screen = guarded(lambda: events.explain(app, handle, event._data))
+        return [status_of(screen), gr.skip() if screen.why is None else screen.why]
+
+    wire = {"outputs": page.outputs, "js": js(), "api_visibility": "private", **QUICK}
     gr.on(
         [find.click, page.prompts.submit, page.negatives.submit, page.threshold.release],
-        _quick(events.ask, app),
+        quick(events.ask, app),
         page.inputs,
         **wire,
     )
     gr.on(
-        [page.view.input, page.heat.input, page.cut.release],
-        _quick(events.redraw, app),
+        [page.view.input, page.heat.input, page.scale.input, page.cut.release],
+        quick(events.redraw, app),
         page.inputs,
         trigger_mode="always_last",
         **wire,
     )
-    page.legend.click(clicked, page.inputs, **wire)
+    page.legend.click(clicked, page.inputs, trigger_mode="multiple", **wire)
+    page.canvas.pick(
+        picked,
+        [page.handle],
+        [page.status, page.why],
+        trigger_mode="always_last",
+        api_visibility="private",
+        **QUICK,
+    )
 
 
 def _wire_export(app: App, page: Page, button: Any, files: Any) -> None:
@@ -317,62 +254,3 @@ def _wire_export(app: App, page: Page, button: Any, files: Any) -> None:
         return [panels.status(said), gr.File([str(p) for p in paths], visible=True)]
 
     button.click(run, [page.handle], [page.status, files], api_visibility="private", **QUICK)
-
-
-def _compare(app: App, page: Page) -> None:
-    with gr.Row():
-        units = gr.Radio(
-            list(compare.FACTORS), value="× 1", label="Multiply the units by", elem_id="s4-units",
-            info="The same scan in kilometres, metres, millimetres",
-        )  # fmt: skip
-        coloring = gr.Radio(
-            list(compare.COLORINGS), value="Labels", label="Colour by", elem_id="s4-coloring",
-            info="Labels need words on the first page",
-        )  # fmt: skip
-        button = gr.Button(
-            "Compare", variant="primary", elem_id="s4-compare", min_width=120, scale=0
-        )
-    hint = "Open a scan and type words on the first page, then press Compare."
-    status = gr.HTML(panels.status(hint), elem_id="s4-compare-status", js_on_load=None)
-    key = gr.HTML(elem_id="s4-key", js_on_load=None)
-    plots, numbers = [], []
-    with gr.Row(equal_height=False):
-        for name in compare.ORDER:
-            with gr.Column(min_width=260, elem_classes="s4-column"):
-                gr.HTML(f"<h3>{events.TOKENIZERS[name]}</h3>", js_on_load=None)
-                plots.append(
-                    gr.Plot(
-                        show_label=False,
-                        container=False,
-                        elem_id=f"s4-plot-{name}",
-                        elem_classes=["s4-panel", "s4-linked"],
-                    )
-                )
-                numbers.append(gr.HTML(js_on_load=None))
-
-    def run(units: str, coloring: str, handle: str, *values: Any) -> Iterator[list[Any]]:
-        factor = compare.FACTORS.get(units, 0.0)
-        call = lambda report: compare.compare(  # noqa: E731
-            app, handle, Controls.of(*values), compare.Choice(factor, coloring), report
-        )
-        for step in staged(call):
-            if isinstance(step, Screen):
-                yield [status_of(step), *[gr.skip()] * (1 + 2 * len(plots))]
-                continue
-            pairs = [step.panels.get(name) for name in compare.ORDER]
-            yield [
-                panels.status(step.status),
-                step.key,
-                *(p.figure if p else None for p in pairs),
-                *(p.numbers if p else "" for p in pairs),
-            ]
-
-    gr.on(
-        [button.click, units.input, coloring.input],
-        run,
-        [units, coloring, *page.inputs],
-        [status, key, *plots, *numbers],
-        js=_js(f"s4-plot-{compare.ORDER[0]}"),
-        api_visibility="private",
-        **HEAVY,
-    )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from viewer.controls import Controls
     from viewer.session import Session
 
+WHY = 5
+"""Prompts that are listed for a superpoint."""
+
 
 def escape(text: object) -> str:
     """Escape text for HTML and for the two template languages that Gradio runs over it."""
@@ -69,7 +72,7 @@ def key(session: Session) -> str:
     if session.answer is None:
         return ""
     names = [*enumerate(session.answer.classes, 1), (0, "unlabelled")]
-    spans = "".join(f"<span>{chip(colors.label_color(i))}{escape(n)}</span>" for i, n in names)
+    spans = "".join(f"<span>{chip(session.color(i))}{escape(n)}</span>" for i, n in names)
     return f'<div class="s4-key">{spans}</div>'
 
 
@@ -82,7 +85,7 @@ def _legend_row(session: Session, label: int, count: int, total: int) -> str:
     alone = session.hidden == others
     return (
         f'<tr class="{"s4-off" if off else ""}">'
-        f'<th scope="row" title="{text}">{chip(colors.label_color(label))}{text}</th>'
+        f'<th scope="row" title="{text}">{_swatch(session, label, text)}{text}</th>'
         f'<td class="s4-number">{count:,}</td>'
         f'<td class="s4-number"><span class="s4-share" style="--share:{share:.4f}">'
         f"{share:.1%}</span></td><td>"
@@ -90,6 +93,16 @@ def _legend_row(session: Session, label: int, count: int, total: int) -> str:
         f' aria-label="hide {text}">{"show" if off else "hide"}</button>'
         f'<button type="button" data-action="solo" data-label="{label}" '
         f'aria-pressed="{_bool(alone)}" aria-label="only {text}">only</button></td></tr>'
+    )
+
+
+def _swatch(session: Session, label: int, text: str) -> str:
+    """Write a class's colour: one that can be changed, but for what has no label."""
+    if not label:
+        return chip(session.color(label))
+    return (
+        f'<input type="color" class="s4-chip" value="{session.color(label)}" data-label="{label}" '
+        f'aria-label="colour of {text}" title="Change this colour">'
     )
 
 
@@ -101,6 +114,8 @@ def caption(session: Session, c: Controls, shown: int, visible: int) -> str:
     """Write what the picture shows of how much."""
     assert session.cloud is not None
     parts = [f"{c.view}: showing {shown:,} of {visible:,} points"]
+    if c.look.plotly:
+        parts.append("a sample, drawn by Plotly: this browser has no WebGL2")
     total = len(session.cloud)
     if visible < total:
         parts.append(f"{total - visible:,} hidden by legend or cut")
@@ -109,7 +124,7 @@ def caption(session: Session, c: Controls, shown: int, visible: int) -> str:
     elif c.view == "Superpoints" and session.layer.coverage < 1:
         parts.append(f"grey: the {1 - session.layer.coverage:.1%} of points that no token holds")
     elif c.view == "Heatmap" and c.heat:
-        parts.append(f"similarity to “{c.heat}”")
+        parts.append(f"similarity to “{c.heat}”, {c.scale} colours")
     elif c.view == "Colours" and session.cloud.colors is None:
         parts.append("the file has no colours: shaded by height")
     return f'<p class="s4-caption">{escape(" · ".join(parts))}</p>'
@@ -132,6 +147,33 @@ def stats(session: Session) -> str:
     }
     notes = "".join(f"<li>{escape(note)}</li>" for note in encoding.notes)
     return table(facts) + (f'<ul class="s4-notes">{notes}</ul>' if notes else "")
+
+
+def why(session: Session, token: int) -> str:
+    """Write why a superpoint got its label: its best prompts with their cosines."""
+    sizes = session.layer.encoding.groups.sizes
+    head = f"<h4>Superpoint {token}: {sizes[token]:,} points</h4>"
+    answer = session.answer
+    if answer is None:
+        return f'<div class="s4-why">{head}<p>Type words to see which fit it best.</p></div>'
+    label = int(token_labels(session)[token])
+    name = answer.classes[label - 1] if label else "unlabelled"
+    scores = answer.scores[token]
+    best = np.argsort(-scores, kind="stable")[:WHY]
+    low = min(float(scores.min()), 0.0)
+    span = (float(scores.max()) - low) or 1.0
+    rows = "".join(
+        f'<tr><th scope="row">{chip(session.color(int(i) + 1))}{escape(answer.classes[i])}</th>'
+        f'<td class="s4-number"><span class="s4-share" style="--share:'
+        f'{(float(scores[i]) - low) / span:.3f}">{scores[i]:.3f}</span></td></tr>'
+        for i in best
+    )
+    note = "Labels also weigh how similar a word is to the whole scan, and the threshold."
+    return (
+        f'<div class="s4-why">{head}<p>Labelled <b>{escape(name)}</b>. Cosine with your words:</p>'
+        f'<table class="s4-facts"><tbody>{rows}</tbody></table>'
+        f'<p class="s4-caption">{escape(note)}</p></div>'
+    )
 
 
 def table(facts: Mapping[str, object]) -> str:
@@ -163,7 +205,7 @@ def token_paint(session: Session) -> tuple[list[str], list[str]]:
         return paint, [f"token {m}: {n:,} points" for m, n in enumerate(sizes)]
     labels = token_labels(session).tolist()
     name = ["unlabelled", *session.answer.classes]
-    paint = [colors.label_color(label) for label in labels]
+    paint = [session.color(label) for label in labels]
     texts = [
         f"token {m}: {name[i]}, {n:,} points"
         for m, (i, n) in enumerate(zip(labels, sizes, strict=True))

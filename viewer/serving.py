@@ -10,6 +10,11 @@ from gradio.themes import Soft
 from starlette.middleware import Middleware
 
 STATIC = Path(__file__).parent / "static"
+SCRIPTS = (
+    "gl camera points palette discs overlay selection picking keys toolbar editor input picture "
+    "viewer app"
+)
+"""Classic scripts in the order in which they need each other, served as one."""
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -50,7 +55,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": _theme(),
         "css": (STATIC / "app.css").read_text(encoding="utf-8"),
-        "head": f"<script>{(STATIC / 'app.js').read_text(encoding='utf-8')}</script>",
+        "head": f"<script>{script()}</script>",
         "app_kwargs": {"middleware": [Middleware(SecurityHeaders)]},
         "share": False,
         "allowed_paths": [],
@@ -60,6 +65,13 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["settings"],
         "quiet": True,
     }
+
+
+def script() -> str:
+    """Return all scripts of the page as one text."""
+    return "\n".join(
+        (STATIC / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS.split()
+    )
 
 
 def _theme() -> Any:

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from s4token import Encoding, PointCloud, Segmentation
-from viewer.colors import neighbour_colors
+from s4token import Encoding, PointCloud, Segmentation, point_tokens
+from viewer.colors import label_color, neighbour_colors
 
 WEIGHTS_PER_POINT = 48
 """Bytes that the library keeps per point of an encoding to carry token scores to points."""
@@ -57,6 +57,13 @@ class Layer:
         """Palette index per token, different from its neighbours', (M,) int16."""
         return neighbour_colors(self.centers)
 
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """Token of every point, (N,) int32: the one that holds it, else the nearest."""
+        if self.encoding.groups.is_partition:
+            return self.token
+        return np.where(self.token >= 0, self.token, point_tokens(self.encoding)).astype(np.int32)
+
     @property
     def coverage(self) -> float:
         """Share of points that some token holds, in [0, 1]."""
@@ -89,7 +96,11 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Session:
-    """Hold one page's scan, its encodings and the last answer; cloud None: nothing is open."""
+    """Hold one page's scan, its encodings and the last answer; cloud None: nothing is open.
+
+    hidden: labels that are not drawn; paint: colours that were chosen, by prompt; factor: by what
+    the units of the scan were multiplied before its layers were made.
+    """
 
     name: str = ""
     cloud: PointCloud | None = None
@@ -99,6 +110,16 @@ class Session:
     query: Query = Query()
     answer: Segmentation | None = None
     hidden: frozenset[int] = frozenset()
+    paint: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    factor: float = 1.0
+
+    def color(self, label: int) -> str:
+        """Return the colour of a label of the answer: the chosen one, else the palette's."""
+        if label > 0 and self.answer is not None:
+            chosen = self.paint.get(self.answer.classes[label - 1])
+            if chosen is not None:
+                return chosen
+        return label_color(label)
 
     @property
     def layer(self) -> Layer:

@@ -1,4 +1,4 @@
-/* Small helpers of the page: the camera that events carry, linked panels, the legend's clicks.
+/* Small helpers of the page: the camera that events carry, the legend's clicks.
    Plain script, no dependency; Plotly is the one that Gradio bundles. */
 (() => {
   const plotOf = (id) => document.querySelector(`#${CSS.escape(id)} .js-plotly-plot`);
@@ -19,7 +19,8 @@
   /* Put camera and theme into the last input of an event. */
   const look = (id, inputs) => {
     const values = [...inputs];
-    values[values.length - 1] = JSON.stringify({ camera: cameraOf(id), dark: dark() });
+    const plotly = !window.s4.supported;
+    values[values.length - 1] = JSON.stringify({ camera: cameraOf(id), dark: dark(), plotly });
     return values;
   };
 
@@ -29,38 +30,11 @@
       if (!button) return;
       trigger("click", { action: button.dataset.action, label: Number(button.dataset.label) });
     });
-  };
-
-  /* Panels of the comparison share one camera: that of the panel under the pointer. */
-  let leader = null;
-  let shared = "";
-  const follow = () => {
-    const scene = leader && leader.isConnected ? sceneOf(leader) : null;
-    if (!scene) {
-      leader = null;
-      return;
-    }
-    const camera = scene.getCamera();
-    const now = JSON.stringify(camera);
-    if (now !== shared) {
-      shared = now;
-      for (const gd of document.querySelectorAll(".s4-linked .js-plotly-plot")) {
-        const other = sceneOf(gd);
-        if (!other || gd === leader) continue;
-        other.setViewport({ ...other.fullSceneLayout, camera });
-      }
-    }
-    requestAnimationFrame(follow);
-  };
-  const lead = (event) => {
-    if (event.buttons) return; // a drag that strays into the neighbour stays with its panel
-    const gd = event.target.closest(".s4-linked .js-plotly-plot");
-    if (gd && gd !== leader && sceneOf(gd)) {
-      const idle = leader === null;
-      leader = gd;
-      shared = JSON.stringify(sceneOf(gd).getCamera());
-      if (idle) requestAnimationFrame(follow);
-    }
+    element.addEventListener("change", (event) => {
+      const { type, value, dataset } = event.target;
+      if (type !== "color") return;
+      trigger("click", { action: "color", label: Number(dataset.label), color: value });
+    });
   };
 
   /* Gradio drops a plot without telling Plotly: free its WebGL context, browsers allow few. */
@@ -89,6 +63,7 @@
     for (const gd of document.querySelectorAll(".js-plotly-plot")) {
       if (window.Plotly && gd._fullLayout) window.Plotly.relayout(gd, { "font.color": ink });
     }
+    for (const viewer of Object.values(window.s4.viewers)) viewer.themed();
   };
 
   const start = () => {
@@ -96,7 +71,6 @@
       for (const change of changes) change.removedNodes.forEach(release);
       announce();
     }).observe(document.body, { childList: true, subtree: true });
-    document.addEventListener("pointermove", lead, { passive: true });
     new MutationObserver(recolour).observe(document.body, {
       attributes: true,
       attributeFilter: ["class"],
@@ -104,7 +78,7 @@
     announce();
   };
 
-  window.s4 = { look, legend, cameraOf };
+  Object.assign(window.s4, { look, legend, cameraOf });
   if (document.body) start();
   else document.addEventListener("DOMContentLoaded", start);
 })();

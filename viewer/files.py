@@ -1,0 +1,134 @@
+"""Points as binary files for the browser: written once per scan, gone with the scan."""
+
+from __future__ import annotations
+
+import atexit
+import secrets
+import shutil
+import tempfile
+import threading
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s4token import PointCloud
+from viewer.session import Layer
+
+UNHELD = np.uint32(1 << 31)
+"""This bit of a point's superpoint id says that no token holds the point."""
+SHADES = (0.28, 0.92)
+"""Grey of the lowest and the highest point of a scan without colours."""
+NEIGHBOURS = 8
+SAMPLE = 20_000
+"""Points from which the spacing is estimated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Hold a cloud as the browser gets it.
+
+    order: (N,) int32, which point stands at each place of the file. A random order, so that the
+    first n places are a fair sample of the scan. center: (3,) float64 that positions are relative
+    to, in the cloud's own frame; radius, spacing: in the scan's unit.
+    """
+
+    key: str
+    path: Path
+    order: np.ndarray
+    center: np.ndarray
+    radius: float
+    spacing: float
+
+    @cached_property
+    def place(self) -> np.ndarray:
+        """Place of each point in the file, (N,) int32: the inverse of ``order``."""
+        place = np.empty_like(self.order)
+        place[self.order] = np.arange(len(self.order), dtype=np.int32)
+        return place
+
+
+def relative(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, 3) float32 positions about the middle of the box, and that middle, float64.
+
+    The middle is taken off in double precision, so that far away scans lose nothing.
+    """
+    middle = (points.min(axis=0).astype(np.float64) + points.max(axis=0)) / 2
+    return (points.astype(np.float64) - middle).astype(np.float32), middle
+
+
+def spacing(points: np.ndarray, rng: np.random.Generator) -> float:
+    """Estimate the pitch of a grid as dense as the points, from a sample, in the points' unit.
+
+    The disc out to the k-th neighbour holds k points; their nearest neighbour alone would say too
+    little where points lie at random.
+    """
+    from scipy.spatial import KDTree
+
+    some = points[rng.permutation(len(points))[:SAMPLE]] if len(points) > SAMPLE else points
+    k = min(NEIGHBOURS, len(points) - 1) or 1
+    near = KDTree(points).query(some, k=min(k + 1, len(points)))[0].reshape(len(some), -1)[:, -1]
+    near = near[near > 0] * np.sqrt(np.pi / k)
+    extent = float(np.linalg.norm(np.ptp(points, axis=0)))
+    return float(np.median(near)) if len(near) else extent / 100 or 1.0
+
+
+def shades(cloud: PointCloud) -> np.ndarray:
+    """Return (N, 3) uint8 colours: the scan's own, or grey by height."""
+    if cloud.colors is not None:
+        return np.rint(cloud.colors * 255).astype(np.uint8)
+    height = cloud.points.astype(np.float64) @ cloud.up
+    share = (height - height.min()) / (float(np.ptp(height)) or 1.0)
+    grey = SHADES[0] + (SHADES[1] - SHADES[0]) * share
+    return np.repeat(np.rint(255 * grey).astype(np.uint8)[:, None], 3, axis=1)
+
+
+class Files:
+    """Write what the browser fetches into one folder with names that cannot be guessed."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="s4token-points-"))
+        self._lock = threading.Lock()
+        self._clouds: weakref.WeakKeyDictionary[PointCloud, Packed] = weakref.WeakKeyDictionary()
+        self._tokens: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def cloud(self, cloud: PointCloud) -> Packed:
+        """Return the packed cloud, written on the first call: positions, then colours."""
+        with self._lock:
+            if cloud not in self._clouds:
+                rng = np.random.default_rng(0)
+                order = rng.permutation(len(cloud)).astype(np.int32)
+                points, center = relative(cloud.points)
+                radius = float(np.linalg.norm(np.ptp(points, axis=0))) / 2 or 1.0
+                key = secrets.token_urlsafe(12)
+                path = self.write(key, points[order].tobytes() + shades(cloud)[order].tobytes())
+                packed = Packed(key, path, order, center, radius, spacing(points, rng))
+                self._clouds[cloud] = packed
+                weakref.finalize(cloud, path.unlink, missing_ok=True)
+            return self._clouds[cloud]
+
+    def tokens(self, layer: Layer, order: np.ndarray) -> dict[str, Any]:
+        """Return the file of a layer's superpoint ids, (N,) uint32 in the order given."""
+        with self._lock:
+            if layer not in self._tokens:
+                ids = layer.nearest.astype(np.uint32) | np.where(layer.token < 0, UNHELD, 0)
+                key = secrets.token_urlsafe(12)
+                path = self.write(key, ids[order].astype("<u4").tobytes())
+                self._tokens[layer] = key
+                weakref.finalize(layer, path.unlink, missing_ok=True)
+            key = self._tokens[layer]
+        return {"key": key, "file": self.reference(key)}
+
+    def write(self, key: str, data: bytes) -> Path:
+        """Write a file and return its path."""
+        path = self.folder / f"{key}.bin"
+        path.write_bytes(data)
+        return path
+
+    def reference(self, key: str) -> dict[str, Any]:
+        """Return a file as Gradio's front end takes it."""
+        return {"path": str(self.folder / f"{key}.bin"), "meta": {"_type": "gradio.FileData"}}

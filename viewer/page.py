@@ -1,0 +1,127 @@
+"""What all tabs share: the components that events fill, and how an event becomes updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from viewer import panels
+from viewer.controls import Controls
+from viewer.events import App, Screen
+from viewer.guard import guarded, staged
+
+QUICK = {"show_progress": "hidden", "concurrency_id": "prompt", "concurrency_limit": 4}
+HEAVY = {"show_progress": "hidden", "concurrency_id": "encode", "concurrency_limit": 1}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Hold the components that events read and write."""
+
+    handle: Any
+    badge: Any
+    status: Any
+    empty: Any
+    work: Any
+    canvas: Any
+    plot: Any
+    caption: Any
+    legend: Any
+    stats: Any
+    why: Any
+    prompts: Any
+    negatives: Any
+    threshold: Any
+    tokenizer: Any
+    view: Any
+    heat: Any
+    scale: Any
+    cut: Any
+    look: Any
+
+    @property
+    def inputs(self) -> list[Any]:
+        """Session and controls, in the order of ``Controls.of``, the look last."""
+        controls = [self.prompts, self.negatives, self.threshold, self.tokenizer]
+        return [self.handle, *controls, self.view, self.heat, self.scale, self.cut, self.look]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``updates`` fills."""
+        parts = [self.status, self.empty, self.work, self.canvas, self.plot, self.caption]
+        asked = [self.view, self.heat, self.scale, self.prompts]
+        return [*parts, self.legend, self.stats, self.why, *asked]
+
+
+def updates(screen: Screen) -> list[Any]:
+    """Turn a screen into one update per output of the page; None leaves a part alone."""
+    keep = lambda value: gr.skip() if value is None else value  # noqa: E731
+    shown = screen.figure is not None or screen.scene is not None
+    heat = scale = gr.skip()
+    if screen.heat_choices is not None:
+        heated = screen.view == "Heatmap"
+        heat = gr.Dropdown(choices=list(screen.heat_choices), value=screen.heat, visible=heated)
+        scale = gr.Radio(visible=heated)
+    return [
+        status_of(screen),
+        gr.Column(visible=False) if shown else gr.skip(),
+        gr.Column(visible=True) if shown else gr.skip(),
+        keep(screen.scene),
+        gr.skip() if screen.figure is None else gr.Plot(screen.figure, visible=True),
+        keep(screen.caption),
+        keep(screen.legend),
+        keep(screen.stats),
+        keep(screen.why),
+        keep(screen.view),
+        heat,
+        scale,
+        keep(screen.prompts),
+    ]
+
+
+def status_of(screen: Screen) -> Any:
+    """Turn a screen's status into HTML, or leave the line alone."""
+    if screen.status is None:
+        return gr.skip()
+    return panels.status(screen.status, screen.kind, screen.fraction)
+
+
+def canvas(name: str) -> Any:
+    """Return the WebGL2 picture; its own script keeps it alive, so the template never changes."""
+    return gr.HTML(
+        elem_id=name,
+        elem_classes="s4-canvas",
+        html_template=f'<div class="s4-view" data-name="{name}"></div>',
+        js_on_load="const events = ['pick']; window.s4.viewer(element, trigger, props, watch);",
+    )
+
+
+def plot(name: str) -> Any:
+    """Return the picture for a browser without WebGL2."""
+    return gr.Plot(
+        show_label=False, container=False, visible=False, elem_id=name, elem_classes="s4-panel"
+    )
+
+
+def js(panel: str = "s4-plot") -> str:
+    """Return the script that puts what only the browser knows into the last input."""
+    return f"(...a) => window.s4 ? window.s4.look('{panel}', a) : a"
+
+
+def long(run: Callable[..., Screen], app: App, *fixed: Any) -> Callable[..., Iterator[list[Any]]]:
+    """Wrap ``run(app, handle, *fixed, controls, report)`` as a handler that shows stages."""
+
+    def handler(handle: str, *values: Any) -> Iterator[list[Any]]:
+        call = lambda report: run(app, handle, *fixed, Controls.of(*values), report)  # noqa: E731
+        for screen in staged(call):
+            yield updates(screen)
+
+    return handler
+
+
+def quick(run: Callable[..., Screen], app: App) -> Callable[..., list[Any]]:
+    """Wrap ``run(app, handle, controls)`` as a handler."""
+    return lambda handle, *values: updates(guarded(lambda: run(app, handle, Controls.of(*values))))

@@ -1,0 +1,183 @@
+/* The colour pass: each pixel looks up point -> superpoint -> colour, then gets its shading and
+   the outline of what is under the pointer. One panel is one palette. */
+(() => {
+  const { WIDE, program, dataTexture } = window.s4;
+
+  const VERTEX = `
+void main() {
+  vec2 corner = vec2(float((gl_VertexID << 1) & 2), float(gl_VertexID & 2));
+  gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);
+}`;
+  const FRAGMENT = `
+uniform highp usampler2D ids, tokens, own;
+uniform highp sampler2D depth, colors, palette, classes;
+uniform ivec2 origin, extent;
+uniform vec2 range;          // nearest and farthest depth
+uniform vec3 background;
+uniform int mode;            // 0 the scan's colours, 1 palette, 2 faint colours
+uniform int hovered, chosen; // superpoints, -1 none
+uniform bool edits;          // draw corrections and the selection
+uniform float shading, scale;
+out vec4 color;
+const int WIDE = ${WIDE};
+ivec2 place(uint i) { return ivec2(int(i) % WIDE, int(i) / WIDE); }
+ivec2 inside(ivec2 p) { return clamp(p, ivec2(0), extent - 1); }
+int token(ivec2 p) {
+  uint id = texelFetch(ids, inside(p), 0).r;
+  return id == 0u ? -2 : int(texelFetch(tokens, place(id - 1u), 0).r & 0x7fffffffu);
+}
+float far(ivec2 p) {
+  float d = texelFetch(depth, inside(p), 0).r;
+  return log2(range.x * range.y / (range.y - d * (range.y - range.x)));
+}
+float shade(ivec2 p) {       // eye-dome lighting, Boucheny 2009
+  float here = far(p), sum = 0.0;
+  int r = max(1, int(scale * 1.4 + 0.5));
+  for (int i = 0; i < 8; i++) {
+    ivec2 step = ivec2(i < 3 ? -1 : (i < 5 ? 0 : 1), i == 0 || i == 3 || i == 5 ? -1 :
+      (i == 1 || i == 6 ? 0 : 1));
+    sum += clamp(here - far(p + r * step), 0.0, 0.06);
+  }
+  return exp(-shading * sum / 8.0);
+}
+void main() {
+  ivec2 p = ivec2(gl_FragCoord.xy) - origin;
+  uint id = texelFetch(ids, p, 0).r;
+  vec3 c = background;
+  int mine = -2;
+  if (id > 0u) {
+    ivec2 at = place(id - 1u);
+    uint raw = texelFetch(tokens, at, 0).r;
+    mine = int(raw & 0x7fffffffu);
+    c = texelFetch(colors, at, 0).rgb;
+    if (mode == 1) {
+      c = texelFetch(palette, ivec2(mine % WIDE, mine / WIDE), 0).rgb;
+      if (raw > 0x7fffffffu) c = mix(vec3(0.60, 0.63, 0.65), background, 0.5);
+    } else if (mode == 2) {
+      c = mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.62);
+    }
+    uint label = texelFetch(own, at, 0).r;
+    if (edits) {
+      float grey = dot(c, vec3(0.3, 0.6, 0.1));
+      c = mix(mix(c, vec3(grey), 0.55), background, 0.25);
+      if ((label & 127u) > 0u) c = texelFetch(classes, ivec2(int(label & 127u), 0), 0).rgb;
+      if (label > 127u) {
+        float stripe = step(0.5, fract((gl_FragCoord.x + gl_FragCoord.y) / (8.0 * scale)));
+        c = mix(c, mix(vec3(1.0), vec3(0.10, 0.42, 0.95), stripe), 0.62);
+      }
+    }
+    c *= shade(p);
+  }
+  int r = max(1, int(scale + 0.5));
+  for (int k = 0; k < 2; k++) {
+    int which = k == 0 ? chosen : hovered;
+    if (which < 0) continue;
+    if (mine == which && k == 1) c = mix(c, vec3(1.0), 0.22);
+    bool edge = false;
+    for (int i = 0; i < 4; i++) {
+      ivec2 q = p + r * ivec2(i == 0 ? 1 : (i == 1 ? -1 : 0), i == 2 ? 1 : (i == 3 ? -1 : 0));
+      edge = edge || ((token(q) == which) != (mine == which));
+    }
+    if (edge) c = k == 0 ? vec3(0.16, 0.47, 1.0) : mix(c, dot(background, vec3(1.0)) > 1.5
+      ? vec3(0.05) : vec3(1.0), 0.85);
+  }
+  color = vec4(c, 1.0);
+}`;
+
+  /** One view of the cloud: its superpoints, their colours, and what is written on it. */
+  class Panel {
+    /** @param {WebGL2RenderingContext} gl */
+    constructor(gl) {
+      this.gl = gl;
+      this.key = "";
+      this.tokens = null;
+      this.palette = null;
+      this.spec = { title: "", mode: "colours", names: [] };
+    }
+
+    /** Take the superpoint of each point; the highest bit marks points that none holds. */
+    members(key, ids) {
+      this.key = key;
+      this.ids = ids;
+      this.tokens = dataTexture(this.gl, "r32ui", ids, this.tokens);
+      let most = 0;
+      for (let i = 0; i < ids.length; i += 1) most = Math.max(most, ids[i] & 0x7fffffff);
+      this.sizes = new Uint32Array(most + 1);
+      for (let i = 0; i < ids.length; i += 1) this.sizes[ids[i] & 0x7fffffff] += 1;
+    }
+
+    /** Take what changes with every answer: colours, labels, scores. */
+    paint(spec) {
+      const { bytes } = window.s4;
+      this.spec = spec;
+      this.rgba = bytes(spec.palette);
+      this.palette = dataTexture(this.gl, "rgba8", this.rgba, this.palette);
+      const labels = bytes(spec.labels || "");
+      this.labels = new Uint16Array(labels.buffer, 0, labels.length >> 1);
+      const scores = bytes(spec.scores || "");
+      this.scores = new Float32Array(scores.buffer, 0, scores.length >> 2);
+      this.hides = this.rgba.some((v, i) => i % 4 === 3 && v === 0);
+    }
+
+    free() {
+      for (const made of [this.tokens, this.palette]) if (made) this.gl.deleteTexture(made.texture);
+    }
+  }
+
+  /** The colour pass itself, shared by all panels. */
+  class Colouring {
+    /** @param {WebGL2RenderingContext} gl */
+    constructor(gl) {
+      this.gl = gl;
+      this.pass = program(gl, VERTEX, FRAGMENT);
+      this.array = gl.createVertexArray();
+    }
+
+    /**
+     * Colour one panel's rectangle of the canvas, in device pixels from its lower left corner.
+     * @param {any} points
+     * @param {Panel} panel
+     * @param {{x: number, y: number, width: number, height: number, range: number[],
+     *   background: number[], mode: number, hovered: number, chosen: number, edits: boolean,
+     *   shading: number, scale: number, own: any, classes: any}} how
+     */
+    draw(points, panel, how) {
+      const { gl, pass } = this;
+      gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+      gl.viewport(how.x, how.y, how.width, how.height);
+      gl.disable(gl.DEPTH_TEST);
+      gl.disable(gl.BLEND);
+      gl.useProgram(pass.program);
+      const textures = {
+        ids: points.ids,
+        tokens: panel.tokens.texture,
+        own: how.own.texture,
+        depth: points.depth,
+        colors: points.colors.texture,
+        palette: panel.palette.texture,
+        classes: how.classes.texture,
+      };
+      Object.entries(textures).forEach(([name, texture], unit) => {
+        gl.activeTexture(gl.TEXTURE0 + unit);
+        gl.bindTexture(gl.TEXTURE_2D, texture);
+        gl.uniform1i(pass.at[name], unit);
+      });
+      gl.uniform2i(pass.at.origin, how.x, how.y);
+      gl.uniform2i(pass.at.extent, points.width, points.height);
+      gl.uniform2f(pass.at.range, ...how.range);
+      gl.uniform3f(pass.at.background, ...how.background);
+      gl.uniform1i(pass.at.mode, how.mode);
+      gl.uniform1i(pass.at.hovered, how.hovered);
+      gl.uniform1i(pass.at.chosen, how.chosen);
+      gl.uniform1i(pass.at.edits, how.edits ? 1 : 0);
+      gl.uniform1f(pass.at.shading, how.shading);
+      gl.uniform1f(pass.at.scale, how.scale);
+      gl.bindVertexArray(this.array);
+      gl.drawArrays(gl.TRIANGLES, 0, 3);
+      gl.bindVertexArray(null);
+      gl.activeTexture(gl.TEXTURE0);
+    }
+  }
+
+  Object.assign(window.s4, { Panel, Colouring });
+})();

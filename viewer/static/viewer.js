@@ -1,0 +1,448 @@
+/* The component: one canvas with one or more panels of the same cloud under the same camera. */
+(() => {
+  const { Camera, Pointing, Points, Panel, Colouring, Discs, Toolbar, WIDE, dataTexture, make } = window.s4;
+  const REST = 140; // ms without motion until everything is drawn
+  const BUDGET = 28; // ms that a frame may take while moving
+  const MODES = { colours: 0, palette: 1, tokens: 2 };
+  const SKY = { dark: [0.075, 0.09, 0.12], light: [0.965, 0.972, 0.98] };
+  const PIXELS = 8e6; // most device pixels of a canvas
+
+  /** Binary files by key, as long as a scene on the page still names them. */
+  const files = new Map();
+  const fetched = (file, key) => {
+    if (!files.has(key)) {
+      const asked = fetch(file.url).then((answer) => {
+        if (!answer.ok) throw new Error(`the server answered ${answer.status} for the points`);
+        return answer.arrayBuffer();
+      });
+      asked.catch(() => files.delete(key));
+      files.set(key, asked);
+    }
+    return files.get(key);
+  };
+  const forget = () => {
+    const used = new Set(Object.values(window.s4.viewers).flatMap((v) => [...v.keys]));
+    for (const key of files.keys()) if (!used.has(key)) files.delete(key);
+  };
+
+  const kept = (name, fallback) => {
+    try {
+      return localStorage.getItem(`s4-${name}`) || fallback;
+    } catch (error) {
+      return fallback;
+    }
+  };
+  const keep = (name, value) => {
+    try {
+      localStorage.setItem(`s4-${name}`, value);
+    } catch (error) {
+      /* a browser that keeps nothing still works */
+    }
+  };
+
+  class Viewer extends Pointing {
+    /** @param {HTMLElement} root @param {(name: string, data: object) => void} trigger */
+    constructor(root, trigger) {
+      super();
+      this.root = root;
+      this.trigger = trigger;
+      this.keys = new Set();
+      this.times = {};
+      this.cloud = null;
+      this.scene = null;
+      this.panels = [];
+      this.camera = new Camera();
+      this.tool = "move";
+      this.through = false;
+      this.whole = true;
+      this.selected = 0;
+      this.can = { undo: false, redo: false };
+      this.hovered = { panel: 0, token: -1, point: -1 };
+      this.chosen = -1;
+      this.size = Number(kept("size", "1")) || 1;
+      this.sky = kept("sky", "page");
+      this.budget = 200_000;
+      this.lastMove = 0;
+      this.stale = false;
+      this.dirty = false;
+      this.loading = false;
+      this.surface = make("canvas", "s4-surface");
+      this.surface.tabIndex = 0;
+      this.surface.setAttribute("role", "img");
+      this.overlay = make("canvas", "s4-overlay");
+      root.replaceChildren(this.surface, this.overlay);
+      this.paint = this.overlay.getContext("2d");
+      this.editor = new window.s4.Editor(this);
+      this.bar = new Toolbar(this, root);
+      this.start();
+      window.s4.listen(this);
+      window.s4.hotkeys(this);
+      new ResizeObserver(() => this.moved(false)).observe(root);
+      this.surface.addEventListener("webglcontextlost", (event) => event.preventDefault());
+      this.surface.addEventListener("webglcontextrestored", () => this.restore());
+      this.tick = this.tick.bind(this);
+      requestAnimationFrame(this.tick);
+    }
+
+    start() {
+      const gl = this.surface.getContext("webgl2", { antialias: false, alpha: false });
+      if (!gl) throw new Error("no WebGL2");
+      this.gl = gl;
+      this.points = new Points(gl);
+      this.colouring = new Colouring(gl);
+      this.discs = new Discs(gl);
+      this.panels = [];
+      this.own = null;
+      this.classes = dataTexture(gl, "rgba8", new Uint8Array(WIDE * 4).fill(255));
+      this.fence = null;
+    }
+
+    /** The card forgot everything: draw the same scene from the files again. */
+    restore() {
+      this.start();
+      this.cloud = null;
+      if (this.scene) this.show(this.scene);
+    }
+
+    // -- what is shown ----------------------------------------------------------------------------
+
+    /** Take a scene from Python; the cloud is fetched once, later scenes only bring colours. */
+    async show(scene) {
+      if (!scene || !scene.cloud) return;
+      const began = performance.now();
+      this.scene = scene;
+      this.root.hidden = false;
+      const fresh = !this.cloud || this.cloud.key !== scene.cloud.key;
+      this.keys = new Set([scene.cloud.key, ...scene.panels.map((p) => p.tokens.key)]);
+      this.loading = true;
+      try {
+        if (fresh && this.cloud === null) this.bar.say("Loading points …");
+        const [cloud, ...ids] = await Promise.all([
+          fetched(scene.cloud.file, scene.cloud.key),
+          ...scene.panels.map((p) => fetched(p.tokens.file, p.tokens.key)),
+        ]);
+        if (scene !== this.scene) return; // a newer one came meanwhile
+        if (fresh) this.load(scene.cloud, cloud);
+        this.arrange(scene, ids);
+        this.editor.take(scene);
+        this.measure = { name: fresh ? "shown" : "recoloured", began };
+      } catch (error) {
+        this.bar.say(`The points could not be loaded: ${error.message}`, true);
+      } finally {
+        if (scene === this.scene) this.loading = false;
+      }
+    }
+
+    load(spec, buffer) {
+      const positions = new Float32Array(buffer, 0, 3 * spec.count);
+      this.points.load(positions, new Uint8Array(buffer, 12 * spec.count, 3 * spec.count));
+      const home = !this.cloud || this.cloud.home !== spec.home;
+      this.cloud = spec;
+      if (home) this.camera.frame(spec.up, spec.radius);
+      this.editor.reset(spec.count);
+      this.uploadOwn();
+      this.chosen = -1;
+      this.bar.say("");
+      forget();
+    }
+
+    arrange(scene, ids) {
+      const before = this.filterKey();
+      while (this.panels.length > scene.panels.length) this.panels.pop().free();
+      scene.panels.forEach((spec, i) => {
+        if (!this.panels[i]) this.panels[i] = new Panel(this.gl);
+        const panel = this.panels[i];
+        if (panel.key !== spec.tokens.key) panel.members(spec.tokens.key, new Uint32Array(ids[i]));
+        panel.paint(spec);
+        panel.discs = spec.discs ? new Float32Array(window.s4.bytes(spec.discs).buffer) : null;
+      });
+      const up = scene.cloud.up;
+      this.cut = scene.cut === null ? [0, 0, 0, 1] : [...up, scene.cut];
+      this.hovered.token = -1;
+      if (this.stale || before !== this.filterKey()) this.stale = true;
+      this.dirty = true;
+      this.surface.setAttribute("aria-label", scene.describes);
+      this.themed();
+      this.layout();
+    }
+
+    /** What decides which points are drawn at all; other changes only need new colours. */
+    filterKey() {
+      const hides = this.panels.map((p) => (p.hides ? p.rgba.filter((_, i) => i % 4 === 3) : ""));
+      const shape = this.panels.length;
+      return `${this.cloud && this.cloud.key}|${this.cut}|${shape}|${hides}|${this.editor.filterKey()}`;
+    }
+
+    uploadOwn() {
+      this.own = dataTexture(this.gl, "r8ui", this.editor.own, this.own);
+      this.dirty = true;
+    }
+
+    paintClasses(list) {
+      const rgba = new Uint8Array(WIDE * 4);
+      list.forEach((hex, i) => {
+        [1, 3, 5].forEach((at, c) => { rgba[4 * i + c] = parseInt(hex.slice(at, at + 2), 16); });
+        rgba[4 * i + 3] = 255;
+      });
+      this.classes = dataTexture(this.gl, "rgba8", rgba, this.classes);
+      this.dirty = true;
+    }
+
+    // -- where it stands --------------------------------------------------------------------------
+
+    visible() {
+      return this.cloud !== null && this.root.offsetParent !== null;
+    }
+
+    focused() {
+      return document.activeElement === this.surface;
+    }
+
+    editing() {
+      return Boolean(this.scene && this.scene.edit);
+    }
+
+    dark() {
+      if (this.sky === "page") return document.body.classList.contains("dark");
+      return this.sky === "dark";
+    }
+
+    /** The page or the switch turned dark or light. */
+    themed() {
+      this.root.dataset.sky = this.dark() ? "dark" : "light";
+      this.dirty = true;
+    }
+
+    /** Panels in CSS pixels from the upper left corner, all of one size. */
+    boxes() {
+      const count = Math.max(this.panels.length, 1);
+      const width = Math.floor(this.root.clientWidth / count);
+      const height = this.root.clientHeight;
+      return Array.from({ length: count }, (_, i) => {
+        const spec = this.panels[i] ? this.panels[i].spec : {};
+        return { x: i * width, y: 0, width, height, title: spec.title, bar: spec.bar };
+      });
+    }
+
+    boxAt(x, y) {
+      const boxes = this.boxes();
+      return boxes.find((b) => x < b.x + b.width) || boxes[boxes.length - 1];
+    }
+
+    layout() {
+      const { clientWidth: width, clientHeight: height } = this.root;
+      if (!width || !height) return;
+      const most = Math.sqrt(PIXELS / (width * height));
+      this.scale = Math.min(window.devicePixelRatio || 1, most);
+      const [wide, high] = [Math.round(width * this.scale), Math.round(height * this.scale)];
+      for (const canvas of [this.surface, this.overlay]) {
+        if (canvas.width !== wide || canvas.height !== high) {
+          Object.assign(canvas, { width: wide, height: high });
+          this.stale = this.dirty = true;
+        }
+      }
+      const [box] = this.boxes();
+      this.points.resize(Math.round(box.width * this.scale), high);
+    }
+
+    view() {
+      const [box] = this.boxes();
+      return this.camera.matrix(box.width / box.height);
+    }
+
+    /** The camera changed (or, with false, the canvas): draw anew. */
+    moved(camera = true) {
+      this.stale = true;
+      if (camera) this.lastMove = performance.now();
+    }
+
+    /** Whether anything is still being loaded or drawn. */
+    get busy() {
+      return this.loading || this.stale || this.dirty || this.fence !== null ||
+        this.editor.waiting() || this.points.drawn < this.points.count;
+    }
+
+    // -- drawing ----------------------------------------------------------------------------------
+
+    tick(now) {
+      requestAnimationFrame(this.tick);
+      if (!this.root.isConnected) return;
+      if (this.fence) {
+        const { gl, fence } = this;
+        if (gl.getSyncParameter(fence.sync, gl.SYNC_STATUS) !== gl.SIGNALED) return;
+        gl.deleteSync(fence.sync);
+        this.learn(fence.points, now - fence.began);
+        this.fence = null;
+        if (fence.whole && this.measure && !this.loading) this.note(now);
+      }
+      if (!this.visible() || !this.panels.length || this.gl.isContextLost()) return;
+      this.layout();
+      const moving = now - this.lastMove < REST;
+      if (this.stale) {
+        this.points.drawn = 0;
+        this.stale = false;
+        this.sparse = moving;
+      } else if (this.sparse && !moving) {
+        this.points.drawn = 0;
+        this.sparse = false;
+      }
+      const { count, drawn } = this.points;
+      const goal = this.sparse ? Math.min(count, this.budget) : count;
+      if (drawn < goal) {
+        const step = this.sparse ? goal : Math.min(goal, drawn + Math.max(4 * this.budget, 250_000));
+        this.drawPoints(step);
+        if (step < goal) this.guard(step - drawn, false, now);
+      }
+      if (this.points.drawn >= goal && (drawn < goal || this.dirty)) {
+        this.present();
+        this.guard(this.points.drawn - drawn, this.points.drawn === count, now);
+      }
+    }
+
+    drawPoints(until) {
+      const { cloud, points } = this;
+      const [first] = this.panels;
+      const filtered = first.hides || this.editor.hides();
+      const grown = this.sparse ? Math.min(Math.sqrt(points.count / until), 2.5) : 1;
+      points.draw(until, {
+        view: this.view(),
+        cut: this.cut,
+        spacing: cloud.spacing * 1.5 * this.size * grown,
+        scale: this.scale,
+        filter: filtered
+          ? { tokens: first.tokens, own: this.own, palette: first.palette, classes: this.classes }
+          : null,
+      });
+      if (this.sparse) points.drawn = until;
+    }
+
+    /** Learn how many points a frame can afford. */
+    learn(points, took) {
+      if (points < this.budget / 2) return;
+      const fit = took < 20 ? this.budget * 1.6 : (points * BUDGET) / took;
+      this.budget = Math.min(Math.max(fit, 20_000, this.budget * 0.3), 2e7);
+    }
+
+    guard(points, whole, now) {
+      const { gl } = this;
+      const sync = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+      gl.flush();
+      this.fence = { sync, points, whole, began: now };
+    }
+
+    note(now) {
+      this.times[this.measure.name] = now - this.measure.began;
+      this.measure = null;
+    }
+
+    /** Put the picture on the screen: colours, discs, and what is written over it. */
+    present() {
+      const { gl, scale } = this;
+      const { near, far } = this.camera.range();
+      const dark = this.dark();
+      const boxes = this.boxes();
+      this.panels.forEach((panel, i) => {
+        this.colouring.draw(this.points, panel, {
+          x: Math.round(boxes[i].x * scale),
+          y: 0,
+          width: this.points.width,
+          height: this.points.height,
+          range: [near, far],
+          background: SKY[dark ? "dark" : "light"],
+          mode: MODES[panel.spec.mode] || 0,
+          hovered: this.hovered.panel === i ? this.hovered.token : -1,
+          chosen: i === 0 ? this.chosen : -1,
+          edits: this.editing(),
+          shading: panel.discs ? 8 : 22,
+          scale,
+          own: this.own,
+          classes: this.classes,
+        });
+        if (panel.discs) {
+          const { height } = this.points;
+          this.discs.draw(panel, { view: this.view(), cut: this.cut, height, scale });
+        }
+      });
+      gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+      this.dirty = false;
+      this.write();
+    }
+
+    /** Write axes, scale and shapes over the picture. */
+    write() {
+      window.s4.drawOverlay(this.paint, {
+        camera: this.camera,
+        boxes: this.boxes(),
+        dark: this.dark(),
+        shape: this.editor.shape,
+        cross: this.crosses(),
+        units: this.scene.units,
+        scale: this.scale,
+      });
+    }
+
+    // -- what keys, buttons and pointers ask for --------------------------------------------------
+
+    startShape(place) { this.editor.start(place); }
+
+    extendShape(place) { this.editor.extend(place); }
+
+    endShape(event) { this.editor.end(event); }
+
+    dropShape() { this.editor.drop(); }
+
+    chooseClass(i) { this.editor.choose(i); }
+
+    /** Do what a key or button stands for; false when it does not apply. */
+    act(name) {
+      const view = {
+        fit: () => this.camera.reset(),
+        top: () => this.camera.face("top"),
+        front: () => this.camera.face("front"),
+        larger: () => this.resizePoints(1.25),
+        smaller: () => this.resizePoints(0.8),
+      };
+      if (view[name]) {
+        view[name]();
+        this.moved();
+      } else if (name === "background") {
+        this.sky = this.dark() ? "light" : "dark";
+        keep("sky", this.sky);
+        this.themed();
+      } else if (name === "help") {
+        this.bar.sheet.hidden = !this.bar.sheet.hidden;
+      } else if (name === "picture") {
+        window.s4.picture(this);
+      } else if (name === "clear" && !this.bar.sheet.hidden) {
+        this.bar.sheet.hidden = true;
+      } else {
+        return this.editor.act(name);
+      }
+      return true;
+    }
+
+    resizePoints(factor) {
+      this.size = Math.min(Math.max(this.size * factor, 0.2), 8);
+      keep("size", String(this.size));
+    }
+  }
+
+  /** Start a viewer in a gr.HTML element. */
+  const viewer = (element, trigger, props, watch) => {
+    const root = element.querySelector(".s4-view");
+    if (!window.s4.supported) {
+      root.classList.add("s4-without");
+      root.textContent = "This browser has no WebGL2: the picture below is a sample of the points, " +
+        "drawn by Plotly. Correcting labels needs WebGL2.";
+      return;
+    }
+    const name = root.dataset.name;
+    const made = new Viewer(root, trigger);
+    window.s4.viewers[name] = made;
+    made.show(props.value);
+    watch("value", () => made.show(props.value));
+  };
+
+  window.s4.viewers = {};
+  Object.assign(window.s4, { viewer });
+})();
