@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -151,16 +152,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
-    if not CHROMIUM.exists() and os.environ.get("S4TOKEN_REQUIRE_BROWSER") != "1":
-        pytest.skip("needs chromium: apt-get install chromium")
+@contextlib.contextmanager
+def started(log: Path, state: Path) -> Iterator[tuple[Server, subprocess.Popen]]:
+    """Run the app with its output in a file and its corrections in a folder."""
     port = free_port()
-    log = tmp_path_factory.mktemp("app") / "log.txt"
     start = time.monotonic()
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, stdout=out, stderr=out
+            [sys.executable, "app.py", "--port", str(port)],
+            cwd=ROOT,
+            stdout=out,
+            stderr=out,
+            env={**os.environ, "S4TOKEN_STATE": str(state)},
         )
     try:
         url = f"http://127.0.0.1:{port}"
@@ -178,10 +181,19 @@ def server(tmp_path_factory) -> Iterator[Server]:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() - start < 180, log.read_text()
             time.sleep(0.1)
-        yield Server(url, first_page)
+        yield Server(url, first_page), process
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    if not CHROMIUM.exists() and os.environ.get("S4TOKEN_REQUIRE_BROWSER") != "1":
+        pytest.skip("needs chromium: apt-get install chromium")
+    folder = tmp_path_factory.mktemp("app")
+    with started(folder / "log.txt", folder) as (server, _):
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -422,6 +434,122 @@ def test_an_uploaded_scan_is_labelled_and_comes_back_in_order(browser, server, t
     page.context.close()
 
 
+def said(seen: Visit, text: str) -> str:
+    """Wait for what the picture says about the last edit."""
+    note = seen.page.locator("#s4-canvas .s4-note")
+    note.get_by_text(re.compile(text)).wait_for()
+    seen.settle()
+    return note.inner_text()
+
+
+def count_of(seen: Visit, name: str) -> int:
+    row = seen.page.locator("#s4-legend tbody tr", has=seen.page.get_by_title(name, exact=True))
+    return int(row.locator("td").first.inner_text().replace(",", ""))
+
+
+def lasso(seen: Visit, radius: int, *keys: str) -> int:
+    """Draw around the middle of the picture; returns how many points are selected then."""
+    page = seen.page
+    x, y = seen.place()
+    for key in keys:
+        page.keyboard.down(key)
+    for i in range(13):
+        page.mouse.move(x + radius * np.cos(i / 2), y + radius * np.sin(i / 2))
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
+    for key in keys:
+        page.keyboard.up(key)
+    seen.settle()
+    return seen.get("viewer.selected")
+
+
+def select_and_change(room: Visit, first: int) -> None:
+    """Check the lasso with every key; leaves what is visible inside selected."""
+    page = room.page
+    page.keyboard.press("l")
+    whole = lasso(room, 70)
+    assert whole > first and "selected" in page.locator("#s4-canvas .s4-note").inner_text()
+    assert lasso(room, 40, "Control") < whole, "Ctrl takes away"
+    assert lasso(room, 70, "Shift") >= whole, "Shift adds"
+    assert 0 < lasso(room, 40, "Shift", "Control") < whole, "both intersect"
+    before = room.get("viewer.selected")
+    page.keyboard.press("]")
+    grown = room.get("viewer.selected")
+    page.keyboard.press("[")
+    assert grown > before and room.get("viewer.selected") < grown
+    page.keyboard.press("k")
+    page.keyboard.press("h")
+    through = lasso(room, 50)
+    page.keyboard.press("h")
+    assert 0 < lasso(room, 50) < through, "what is behind is not taken"
+
+
+def test_labels_are_corrected_by_click_and_lasso_and_undone(room):
+    room.find("floor\nwall\ndesk")
+    room.view("Annotate")
+    page = room.page
+    start = {name: count_of(room, name) for name in ("floor", "wall", "desk", "unlabelled")}
+    page.mouse.move(*room.place())
+    field = page.get_by_label("New class")
+    field.fill("sofa <b>")
+    field.press("Enter")
+    said(room, "new class")
+    assert page.locator(".s4-class[aria-pressed=true]").inner_text().startswith("sofa <b>")
+    page.mouse.click(*room.place(0.3, 0.9))  # leaves the field; nothing is there to choose
+    page.keyboard.press("c")
+    page.mouse.click(*room.place())
+    first = int(
+        re.search(r"([\d,]+) points are sofa", said(room, "Saved")).group(1).replace(",", "")
+    )
+    page.locator("#s4-legend").get_by_text("sofa <b>").wait_for()
+    assert count_of(room, "sofa <b>") == first > 0
+
+    select_and_change(room, first)
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    said(room, "points are desk")
+
+    page.keyboard.press("x")
+    x, y = room.place()
+    page.mouse.move(x - 10, y - 10)
+    page.mouse.down()
+    page.mouse.move(x + 60, y + 50, steps=4)
+    page.mouse.up()
+    page.wait_for_function(f"window.s4.viewers['{CANVAS}'].selected > 0")
+    page.keyboard.press("Delete")
+    said(room, "as the model says")
+    steps = 3
+    for _ in range(steps):
+        page.keyboard.press("Control+z")
+    page.wait_for_function(f"!window.s4.viewers['{CANVAS}'].can.undo")
+    room.settle()
+    assert {name: count_of(room, name) for name in start} == start, "undone to the start"
+    assert room.get("viewer.editor.own.every(v => (v & 127) === 0)")
+    for _ in range(steps):
+        page.locator("#s4-canvas button[data-act=redo]").click()
+    page.wait_for_function(f"!window.s4.viewers['{CANVAS}'].can.redo")
+    room.settle()
+    assert count_of(room, "sofa <b>") > 0
+    room.view("Labels")
+
+
+def test_forged_messages_are_refused_with_a_line(room):
+    room.view("Annotate")
+    before = room.get("Array.from(viewer.editor.own).reduce((a, b) => a + b, 0)")
+    for bad in (
+        "{op: 'label', label: 'floor', tokens: [-1]}",
+        "{op: 'label', label: 'floor', tokens: [1e9]}",
+        "{op: 'erase', points: 'AAAA'}",
+        "{op: 'drop table'}",
+    ):
+        room.get(f"viewer.editor.send({bad})")
+        said(room, "Corrections:")
+        room.page.keyboard.press("Escape")
+    assert room.get("Array.from(viewer.editor.own).reduce((a, b) => a + b, 0)") == before
+    room.view("Labels")
+
+
 def test_tokenizers_side_by_side(room):
     room.find("floor\nwall\ndesk")
     page, canvas = room.page, "s4-compare-canvas"
@@ -484,3 +612,36 @@ def test_without_webgl2_plotly_draws_and_says_so(browser, server, tmp_path):
 def test_nothing_left_the_machine_and_no_script_failed(room):
     assert not room.foreign
     assert not room.errors
+
+
+def test_corrections_survive_a_killed_server(browser, tmp_path):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 4, (3000, 3)).astype(np.float32)
+    s4token.write(tmp_path / "mine.ply", s4token.PointCloud(points, rng.uniform(size=(3000, 3))))
+    corrected = []
+    for again in (False, True):
+        with started(tmp_path / f"log-{again}", tmp_path / "state") as (server, process):
+            seen = visit(browser, server)
+            page = seen.page
+            page.locator("#s4-prompts textarea").fill("chair\ntable")
+            page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.ply")
+            text = seen.status(r"^mine\.ply: 3,000 points")
+            seen.settle()
+            if again:
+                assert f"{corrected[0]:,} corrected points were restored" in text
+                seen.view("Annotate")
+                assert seen.get("viewer.editor.own.filter(v => v & 127).length") == corrected[0]
+                page.mouse.move(*seen.place())
+                page.keyboard.press("Control+z")
+                said(seen, "Undone")
+                assert seen.get("viewer.editor.own.every(v => (v & 127) === 0)")
+            else:
+                seen.view("Annotate")
+                page.mouse.move(*seen.place())
+                page.keyboard.press("c")
+                page.mouse.click(*seen.place())
+                said(seen, "Saved")
+                corrected.append(seen.get("viewer.editor.own.filter(v => v & 127).length"))
+                process.kill()  # no time to tidy up
+                process.wait(30)
+            page.context.close()

@@ -14,10 +14,11 @@ from s4token import PointCloud
 from tests.fakes import CAMERA, FakeModel, marker_values, striped_cloud
 from viewer import compare, controls, events
 from viewer.controls import Controls
-from viewer.events import App
+from viewer.corrections import Desk
 from viewer.figures import Look
 from viewer.guard import guarded
 from viewer.session import Store
+from viewer.shared import App
 
 PLOTLY = Look(plotly=True)
 
@@ -28,8 +29,8 @@ def model():
 
 
 @pytest.fixture
-def app(model):
-    return App(lambda: model, Store(1 << 30))
+def app(model, tmp_path):
+    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
 
 
 @pytest.fixture

@@ -15,16 +15,17 @@ from s4token import PointCloud
 from tests.fakes import FakeModel, striped_cloud
 from viewer import compare, controls, events, files, panels, scene
 from viewer.controls import Controls
-from viewer.events import App
+from viewer.corrections import Desk
 from viewer.session import Layer, Session, Store
+from viewer.shared import App
 
 MILLION = 1_000_000
 
 
 @pytest.fixture
-def app():
+def app(tmp_path):
     model = FakeModel()
-    return App(lambda: model, Store(4 << 30))
+    return App(lambda: model, Store(4 << 30), desk=Desk(tmp_path / "state"))
 
 
 @pytest.fixture

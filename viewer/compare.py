@@ -16,8 +16,9 @@ import plotly.graph_objects as go
 import s4token
 from viewer import drawing, events, panels, scene
 from viewer.controls import Controls
-from viewer.events import App, Report, quiet
+from viewer.events import Report, quiet
 from viewer.session import Layer, Session
+from viewer.shared import App
 
 ORDER = ("knn", "radius", "superpoint")
 FACTORS = {"× 0.001": 0.001, "× 1": 1.0, "× 1000": 1000.0}
@@ -165,7 +166,7 @@ def feature_agreement(layer: Layer, original: Layer) -> float:
 
 def export(app: App, handle: str, folder: Path) -> tuple[list[Path], str]:
     """Write the labelled scan as PLY and what was asked as JSON; returns both and a line."""
-    session = app.store.get(handle)
+    session = events.corrected(app, handle, app.store.get(handle))
     if session.answer is None or session.cloud is None:
         raise ValueError("Export: there are no labels yet. Type words and press Find first.")
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(session.name).stem).strip("._")[:60] or "scan"

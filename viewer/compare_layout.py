@@ -9,9 +9,10 @@ import gradio as gr
 
 from viewer import compare, events, panels
 from viewer.controls import Controls
-from viewer.events import App, Screen
+from viewer.events import Screen
 from viewer.guard import staged
 from viewer.page import HEAVY, Page, canvas, js, plot, status_of
+from viewer.shared import App
 
 
 def compare_tab(app: App, page: Page) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from viewer.figures import Look
 from viewer.session import Query
 
-VIEWS = ("Colours", "Superpoints", "Tokens", "Heatmap", "Labels")
+VIEWS = ("Colours", "Superpoints", "Tokens", "Heatmap", "Labels", "Annotate")
 SCALES = ("normalised", "raw")
 MAX_PROMPTS = 64
 MAX_PROMPT_LENGTH = 200

@@ -7,7 +7,7 @@ returns a ``Screen``; what it cannot do it raises as ValueError with one line fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,10 +17,10 @@ import plotly.graph_objects as go
 
 import s4token
 from s4token import PointCloud, Segmentation
-from viewer import drawing, panels, scene
+from viewer import drawing, edits, panels, scene
 from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
-from viewer.files import Files
-from viewer.session import Layer, Query, Session, Store
+from viewer.session import Layer, Query, Session
+from viewer.shared import App
 
 Report = Callable[[float, str], None]
 
@@ -33,16 +33,6 @@ ROOMS = {
 """Name and seed of the bundled rooms: seeds whose furniture is typical and whose roof is off."""
 FIRST_ROOM = "office"
 TOKENIZERS = {"superpoint": "Superpoints", "knn": "kNN", "radius": "Radius"}
-
-
-@dataclass(frozen=True, eq=False)
-class App:
-    """Hold what all pages share: the loaded model (a call, it may still be loading), the store of
-    sessions, and the files that browsers fetch."""
-
-    model: Callable[[], Any]
-    store: Store
-    files: Files = field(default_factory=Files)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +99,29 @@ def _open(app: App, handle: str, session: Session, c: Controls, report: Report) 
         except ValueError as error:  # the scan is fine; the words can be mended next
             said.append(str(error))
     session, note = app.store.update(handle, lambda _: session)
+    said.append(_restored(app, handle, session))
     view = (
         c.view if session.answer is not None or c.view not in ("Heatmap", "Labels") else "Colours"
     )
     c = replace(c, view=view, look=replace(c.look, camera=None))  # another scan, another viewpoint
-    return _screen(app, session, c, " ".join([*said, note]).strip())
+    return _screen(app, handle, session, c, " ".join(filter(None, [*said, note])))
+
+
+def _restored(app: App, handle: str, session: Session) -> str:
+    """Open the corrections of a scan and say what came back, or why none did."""
+    assert session.cloud is not None
+    try:
+        found = app.desk.open(handle, session.cloud)
+    except (ValueError, OSError) as error:
+        return f"Corrections could not be read: {error}"
+    said = f"{found.count:,} corrected points were restored." if found.count else ""
+    return f"{said} {found.journal.note}".strip()
+
+
+def corrected(app: App, handle: str, session: Session) -> Session:
+    """Return the session with corrections in its answer, as legend, pictures and export show it."""
+    found = app.desk.get(handle)
+    return session if found is None else replace(session, answer=found.over(session.answer))
 
 
 def _opened(session: Session) -> str:
@@ -213,7 +221,7 @@ def ask(app: App, handle: str, c: Controls) -> Screen:
         said += " Note: the text model knows English words; other scripts give weak matches."
     if c.view in ("Colours", "Superpoints"):
         c = replace(c, view="Labels")
-    return _screen(app, session, c, f"{said} {note}".strip())
+    return _screen(app, handle, session, c, f"{said} {note}".strip())
 
 
 def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
@@ -225,7 +233,7 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     if current.answer is not None:
         session = _answered(app, session, current.query)
     session, note = app.store.update(handle, lambda now: _unless_changed(now, current, session))
-    return _screen(app, session, c, f"{_opened(session)} {note}".strip())
+    return _screen(app, handle, session, c, f"{_opened(session)} {note}".strip())
 
 
 def example(app: App, handle: str, prompts: str, c: Controls, report: Report = quiet) -> Screen:
@@ -251,15 +259,22 @@ def example(app: App, handle: str, prompts: str, c: Controls, report: Report = q
 def redraw(app: App, handle: str, c: Controls) -> Screen:
     """Draw the open scan again, after a change of view, heatmap prompt or cut."""
     session = app.store.get(handle)
-    if session.answer is None and c.view in ("Heatmap", "Labels"):
+    if c.view == "Annotate" and c.look.plotly:
+        said = "Annotate: correcting labels needs a browser with WebGL2."
+        return _screen(app, handle, session, replace(c, view="Colours"), said)
+    answer = corrected(app, handle, session).answer if c.view == "Labels" else session.answer
+    if answer is None and c.view in ("Heatmap", "Labels"):
         said = f"{c.view}: type words and press Find first. Until then, colours are shown."
-        return _screen(app, session, replace(c, view="Colours"), said)
-    return _screen(app, session, c, _opened(session))
+        return _screen(app, handle, session, replace(c, view="Colours"), said)
+    if c.view == "Annotate" and app.desk.claim(handle):
+        said = "This page corrects the scan now; on the other page it can only be looked at."
+        return _screen(app, handle, session, c, said)
+    return _screen(app, handle, session, c, _opened(session))
 
 
 def toggle(app: App, handle: str, action: Any, label: Any, c: Controls) -> Screen:
     """Hide or show one class, show it alone, or show all."""
-    session = app.store.get(handle)
+    session = corrected(app, handle, app.store.get(handle))
     if session.answer is None:
         raise ValueError("Legend: it is empty. Type words and press Find first.")
     action, label = parse_toggle(action, label, len(session.answer.classes))
@@ -270,19 +285,19 @@ def toggle(app: App, handle: str, action: Any, label: Any, c: Controls) -> Scree
         "all": frozenset(),
     }[action]
     session, note = app.store.update(handle, lambda s: replace(s, hidden=hidden))
-    return _screen(app, session, c, note or _opened(session))
+    return _screen(app, handle, session, c, note or _opened(session))
 
 
 def recolor(app: App, handle: str, label: Any, color: Any, c: Controls) -> Screen:
     """Give a prompt another colour."""
-    session = app.store.get(handle)
+    session = corrected(app, handle, app.store.get(handle))
     if session.answer is None:
         raise ValueError("Legend: it is empty. Type words and press Find first.")
     label, color = parse_color(label, color, len(session.answer.classes))
     name = session.answer.classes[label - 1]
     chosen = lambda s: replace(s, paint={**s.paint, name: color})  # noqa: E731
     session, note = app.store.update(handle, chosen)
-    return _screen(app, session, c, note or _opened(session))
+    return _screen(app, handle, session, c, note or _opened(session))
 
 
 def explain(app: App, handle: str, data: Any) -> Screen:
@@ -291,10 +306,11 @@ def explain(app: App, handle: str, data: Any) -> Screen:
     return Screen(why=panels.why(session, parse_pick(data, len(session.layer.encoding.groups))))
 
 
-def _screen(app: App, session: Session, c: Controls, status: str) -> Screen:
+def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -> Screen:
     classes = session.answer.classes if session.answer is not None else ()
     heat = c.heat if c.heat in classes else (classes[0] if classes else None)
     c = replace(c, heat=heat)
+    asked, session = session, corrected(app, handle, session)
     screen = Screen(
         status=status,
         legend=panels.legend(session),
@@ -307,8 +323,16 @@ def _screen(app: App, session: Session, c: Controls, status: str) -> Screen:
         figure, shown, visible = drawing.draw(session, c)
         return replace(screen, figure=figure, caption=panels.caption(session, c, shown, visible))
     visible = len(drawing.visible_points(session, c.cut))
+    # While annotating, what the model says lies below what a person said.
+    panel = scene.panel(app.files, asked if c.view == "Annotate" else session, c)
+    drawn = scene.scene(app.files, session, [panel], c)
+    found = app.desk.get(handle)
+    if found is not None and (c.view == "Annotate" or (c.view == "Labels" and found.count)):
+        drawn |= {"own": edits.state(asked, found), "edit": c.view == "Annotate"}
+    if drawn.get("edit"):
+        drawn["neighbours"] = session.layer.neighbours
     return replace(
         screen,
-        scene=scene.scene(app.files, session, [scene.panel(app.files, session, c)], c),
+        scene=drawn,
         caption=panels.caption(session, c, visible, visible),
     )

@@ -129,6 +129,14 @@ class Files:
         path.write_bytes(data)
         return path
 
+    def replace(self, cloud_key: str, data: bytes) -> str:
+        """Write the corrections of a cloud in place of older ones and return the key."""
+        for old in self.folder.glob(f"{cloud_key}-*.bin"):
+            old.unlink(missing_ok=True)
+        key = f"{cloud_key}-{secrets.token_urlsafe(6)}"
+        self.write(key, data)
+        return key
+
     def reference(self, key: str) -> dict[str, Any]:
         """Return a file as Gradio's front end takes it."""
         return {"path": str(self.folder / f"{key}.bin"), "meta": {"_type": "gradio.FileData"}}

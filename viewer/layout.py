@@ -12,13 +12,14 @@ from typing import Any
 
 import gradio as gr
 
-from viewer import compare, events, panels
+from viewer import compare, edits, events, panels
 from viewer.compare_layout import compare_tab
 from viewer.controls import SCALES, VIEWS, Controls
-from viewer.events import App, Screen
+from viewer.events import Screen
 from viewer.guard import guarded
 from viewer.page import HEAVY, QUICK, Page, canvas, js, long, plot, quick, status_of, updates
 from viewer.session import Store
+from viewer.shared import App
 
 EXAMPLES = {
     "Seats": "chair\nsofa\nstool\nbench",
@@ -41,7 +42,7 @@ def build(model: Callable[[], Any], *, byte_budget: int) -> gr.Blocks:
     app = App(model, Store(byte_budget))
     gr.set_static_paths([app.files.folder])  # served from where they are, never copied
     with gr.Blocks(title="S4Token", fill_width=True, delete_cache=(3600, 86400)) as demo:
-        handle = gr.State(None, delete_callback=app.store.close)
+        handle = gr.State(None, delete_callback=app.close)
         look = gr.Textbox(visible="hidden", elem_id="s4-look")
         with gr.Row(elem_id="s4-header"):
             gr.HTML("<h1>S4Token</h1><p>Type words, see which points they mean.</p>")
@@ -94,6 +95,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
     )  # fmt: skip
     _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
     _wire_query(app, page, find)
+    _wire_edits(app, page)
     _wire_export(app, page, export, files)
     return page
 
@@ -165,7 +167,11 @@ def _picture() -> tuple[dict[str, Any], Any, Any]:
         )  # fmt: skip
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=420):
-            picture = canvas("s4-canvas")
+            picture = canvas("s4-canvas", "pick", "edit")
+            mailbox = gr.HTML(
+                elem_id="s4-mailbox", visible="hidden", html_template="<i></i>",
+                js_on_load="window.s4.mailbox('s4-canvas', props, watch);",
+            )  # fmt: skip
             fallback = plot("s4-plot")
             caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
         with gr.Column(scale=0, min_width=328, elem_id="s4-side"):
@@ -178,7 +184,8 @@ def _picture() -> tuple[dict[str, Any], Any, Any]:
             why = gr.HTML(elem_id="s4-why", js_on_load=None)
             stats = gr.HTML(elem_id="s4-stats", js_on_load=None)
     parts = {
-        "canvas": picture, "plot": fallback, "caption": caption, "legend": legend, "stats": stats,
+        "canvas": picture, "mailbox": mailbox, "plot": fallback, "caption": caption,
+        "legend": legend, "stats": stats,
         "why": why, "view": view, "heat": heat, "scale": scale, "cut": cut,
     }  # fmt: skip
     return parts, export, files
@@ -236,6 +243,30 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
         [page.handle],
         [page.status, page.why],
         trigger_mode="always_last",
+        api_visibility="private",
+        **QUICK,
+    )
+
+
+def _wire_edits(app: App, page: Page) -> None:
+    def edited(event: gr.EventData, handle: str) -> list[Any]:
+        number = edits.parse_number(event._data)
+
+        def work() -> list[Any]:
+            answer = edits.apply(app, handle, event._data)
+            session = events.corrected(app, handle, app.store.get(handle))
+            return [{**answer, "number": number}, gr.skip(), panels.legend(session)]
+
+        done = guarded(work)
+        if isinstance(done, Screen):  # refused: nothing has changed
+            return [{"number": number, "error": done.status}, status_of(done), gr.skip()]
+        return done
+
+    page.canvas.edit(
+        edited,
+        [page.handle],
+        [page.mailbox, page.status, page.legend],
+        trigger_mode="multiple",
         api_visibility="private",
         **QUICK,
     )

@@ -10,8 +10,9 @@ import gradio as gr
 
 from viewer import panels
 from viewer.controls import Controls
-from viewer.events import App, Screen
+from viewer.events import Screen
 from viewer.guard import guarded, staged
+from viewer.shared import App
 
 QUICK = {"show_progress": "hidden", "concurrency_id": "prompt", "concurrency_limit": 4}
 HEAVY = {"show_progress": "hidden", "concurrency_id": "encode", "concurrency_limit": 1}
@@ -27,6 +28,7 @@ class Page:
     empty: Any
     work: Any
     canvas: Any
+    mailbox: Any
     plot: Any
     caption: Any
     legend: Any
@@ -89,13 +91,17 @@ def status_of(screen: Screen) -> Any:
     return panels.status(screen.status, screen.kind, screen.fraction)
 
 
-def canvas(name: str) -> Any:
-    """Return the WebGL2 picture; its own script keeps it alive, so the template never changes."""
+def canvas(name: str, *sends: str) -> Any:
+    """Return the WebGL2 picture, which sends events of these names.
+
+    Its own script keeps it alive, so the template never changes.
+    """
+    names = ", ".join(f"'{event}'" for event in sends)
     return gr.HTML(
         elem_id=name,
         elem_classes="s4-canvas",
         html_template=f'<div class="s4-view" data-name="{name}"></div>',
-        js_on_load="const events = ['pick']; window.s4.viewer(element, trigger, props, watch);",
+        js_on_load=f"window.s4.viewer(element, trigger, props, watch, [{names}]);",
     )
 
 

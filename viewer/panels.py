@@ -170,7 +170,8 @@ def why(session: Session, token: int) -> str:
     )
     note = "Labels also weigh how similar a word is to the whole scan, and the threshold."
     return (
-        f'<div class="s4-why">{head}<p>Labelled <b>{escape(name)}</b>. Cosine with your words:</p>'
+        f'<div class="s4-why">{head}<p>The model says <b>{escape(name)}</b>. '
+        "Cosine with your words:</p>"
         f'<table class="s4-facts"><tbody>{rows}</tbody></table>'
         f'<p class="s4-caption">{escape(note)}</p></div>'
     )

@@ -59,7 +59,7 @@ def heat_range(answer: Segmentation, column: int, scale: str) -> tuple[float, fl
     """
     scores = answer.scores
     if scale == "raw":
-        low, high = float(scores.min()), float(scores.max())
+        low, high = float(np.nanmin(scores)), float(np.nanmax(scores))
     else:
         low, high = (float(v) for v in np.quantile(scores[:, column], [0.02, 0.99]))
     return low, max(high, low + 1e-4)
@@ -105,7 +105,9 @@ def panel(files: Files, session: Session, c: Controls, title: str = "") -> Scene
     order = files.cloud(session.cloud).order
     spec: Scene = {
         "title": title,
-        "mode": MODES.get(c.view, "palette"),
+        "mode": "colours"
+        if c.view == "Annotate" and answer is None
+        else MODES.get(c.view, "palette"),
         "tokens": files.tokens(layer, order),
         "palette": text(paint(session, layer, c)),
         "names": [],

@@ -11,12 +11,16 @@ from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
+from scipy.spatial import KDTree
 
 from s4token import Encoding, PointCloud, Segmentation, point_tokens
 from viewer.colors import label_color, neighbour_colors
 
 WEIGHTS_PER_POINT = 48
 """Bytes that the library keeps per point of an encoding to carry token scores to points."""
+
+TOUCHING = 200_000
+"""Most points from which it is found which tokens touch."""
 
 Key = tuple[str, float]
 """Tokenizer and the factor the units were multiplied by."""
@@ -63,6 +67,24 @@ class Layer:
         if self.encoding.groups.is_partition:
             return self.token
         return np.where(self.token >= 0, self.token, point_tokens(self.encoding)).astype(np.int32)
+
+    @cached_property
+    def neighbours(self) -> list[list[int]]:
+        """Tokens that touch each token: more than a stray pair of near points lies across."""
+        rng = np.random.default_rng(0)
+        some = np.sort(rng.permutation(len(self.nearest))[:TOUCHING])
+        points, token = self.encoding.cloud.points[some], self.nearest[some].astype(np.int64)
+        near = KDTree(points).query(points, k=min(7, len(some)))[1].reshape(len(some), -1)
+        a, b = np.repeat(token, near.shape[1]), token[near.ravel()]
+        count = len(self.encoding.groups)
+        pairs, often = np.unique((a * count + b)[a != b], return_counts=True)
+        pairs = pairs[often > 1]
+        out: list[list[int]] = [[] for _ in range(count)]
+        for m, n in zip(pairs // count, pairs % count, strict=True):
+            out[m].append(int(n))
+            out[n].append(int(m))
+        out = [sorted(set(row)) for row in out]
+        return out
 
     @property
     def coverage(self) -> float:

@@ -23,7 +23,8 @@
     /** Forget a scan's corrections. */
     reset(count) {
       this.own = new Uint8Array(count);
-      this.revision = "";
+      this.revision = 0;
+      this.hidden = [];
       this.queue = [];
       this.sent = null;
       this.viewer.selected = 0;
@@ -33,27 +34,30 @@
       return this.sent !== null || this.queue.length > 0;
     }
 
+    /** Whether some corrected points are hidden. */
     hides() {
-      return false;
+      return this.hidden.length > 0 && Boolean(this.viewer.scene.own);
     }
 
     filterKey() {
-      return "";
+      return this.hidden.length ? `${this.hidden}|${this.revision}` : "";
     }
 
     /** Take what a scene says about corrections. */
     take(scene) {
-      const { edit } = scene;
+      const { edit, own } = scene;
       const { viewer } = this;
-      if (edit) {
-        this.edit = edit;
-        this.neighbours = edit.neighbours;
-        this.takeState(edit);
-        if (edit.revision !== this.revision && !this.waiting()) this.send({ op: "state" });
-      } else if (viewer.selected) {
-        this.select(new Uint8Array(this.own.length), "replace");
+      this.neighbours = scene.neighbours || [];
+      if (own) {
+        this.takeState(own);
+        if (own.revision !== this.revision && !this.waiting()) this.send({ op: "state" });
+      } else {
+        this.hidden = [];
       }
-      if (!edit) viewer.tool = "move";
+      if (!edit) {
+        if (viewer.selected) this.select(new Uint8Array(this.own.length), "replace");
+        viewer.tool = viewer.surface.dataset.tool = "move";
+      }
       viewer.bar.update();
     }
 
@@ -66,11 +70,14 @@
       if (state.added) this.active = Math.max(0, this.names.indexOf(state.added));
       viewer.can = { undo: state.undo, redo: state.redo };
       const colors = ["#000000", "#9AA0A6", ...state.palette];
-      viewer.paintClasses(colors);
+      this.hidden = state.hidden.map((i) => i + CLASS_OFFSET);
+      if (!state.unlabelled) this.hidden.push(1);
+      viewer.paintClasses(colors, this.hidden);
       this.table = state.table;
       this.list();
     }
 
+    /** List the classes anew, unless somebody is typing the name of another one. */
     list() {
       const add = (name) => this.send({ op: "class", name });
       this.viewer.bar.listClasses(this.classes, this.active, (i) => this.choose(i), add);
@@ -259,7 +266,8 @@
       this.counter += 1;
       const edit = this.queue.shift();
       this.sent = { ...edit, number: this.counter, cloud: this.viewer.cloud.key };
-      this.viewer.trigger("edit", this.sent);
+      this.viewer.trigger("edit", { ...this.sent });
+      this.sent.began = performance.now();
     }
 
     /** Take the server's answer: what is on disk now. */
@@ -296,11 +304,13 @@
       this.revision = answer.revision;
       this.takeState(answer);
       viewer.bar.say(answer.said || "");
+      if (sent.began) viewer.measure = { name: "edited", began: sent.began };
       if (sent.op === "label" && sent.points) {
         this.select(new Uint8Array(this.own.length), "replace");
         viewer.bar.say(answer.said || "");
       }
       viewer.uploadOwn();
+      if (this.hides()) viewer.moved(false);
     }
 
     fillTokens(pairs) {

@@ -16,7 +16,7 @@ uniform vec2 range;          // nearest and farthest depth
 uniform vec3 background;
 uniform int mode;            // 0 the scan's colours, 1 palette, 2 faint colours
 uniform int hovered, chosen; // superpoints, -1 none
-uniform bool edits;          // draw corrections and the selection
+uniform int edits;           // 0 no corrections, 1 draw them, 2 and fade the rest
 uniform float shading, scale;
 out vec4 color;
 const int WIDE = ${WIDE};
@@ -57,14 +57,16 @@ void main() {
       c = mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.62);
     }
     uint label = texelFetch(own, at, 0).r;
-    if (edits) {
+    if (edits == 2) {
       float grey = dot(c, vec3(0.3, 0.6, 0.1));
       c = mix(mix(c, vec3(grey), 0.55), background, 0.25);
-      if ((label & 127u) > 0u) c = texelFetch(classes, ivec2(int(label & 127u), 0), 0).rgb;
-      if (label > 127u) {
-        float stripe = step(0.5, fract((gl_FragCoord.x + gl_FragCoord.y) / (8.0 * scale)));
-        c = mix(c, mix(vec3(1.0), vec3(0.10, 0.42, 0.95), stripe), 0.62);
-      }
+    }
+    if (edits > 0 && (label & 127u) > 0u) {
+      c = texelFetch(classes, ivec2(int(label & 127u), 0), 0).rgb;
+    }
+    if (edits == 2 && label > 127u) {
+      float stripe = step(0.5, fract((gl_FragCoord.x + gl_FragCoord.y) / (8.0 * scale)));
+      c = mix(c, mix(vec3(1.0), vec3(0.10, 0.42, 0.95), stripe), 0.62);
     }
     c *= shade(p);
   }
@@ -138,7 +140,7 @@ void main() {
      * @param {any} points
      * @param {Panel} panel
      * @param {{x: number, y: number, width: number, height: number, range: number[],
-     *   background: number[], mode: number, hovered: number, chosen: number, edits: boolean,
+     *   background: number[], mode: number, hovered: number, chosen: number, edits: number,
      *   shading: number, scale: number, own: any, classes: any}} how
      */
     draw(points, panel, how) {
@@ -169,7 +171,7 @@ void main() {
       gl.uniform1i(pass.at.mode, how.mode);
       gl.uniform1i(pass.at.hovered, how.hovered);
       gl.uniform1i(pass.at.chosen, how.chosen);
-      gl.uniform1i(pass.at.edits, how.edits ? 1 : 0);
+      gl.uniform1i(pass.at.edits, how.edits);
       gl.uniform1f(pass.at.shading, how.shading);
       gl.uniform1f(pass.at.scale, how.scale);
       gl.bindVertexArray(this.array);

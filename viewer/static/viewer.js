@@ -124,7 +124,6 @@
         if (scene !== this.scene) return; // a newer one came meanwhile
         if (fresh) this.load(scene.cloud, cloud);
         this.arrange(scene, ids);
-        this.editor.take(scene);
         this.measure = { name: fresh ? "shown" : "recoloured", began };
       } catch (error) {
         this.bar.say(`The points could not be loaded: ${error.message}`, true);
@@ -159,6 +158,7 @@
       const up = scene.cloud.up;
       this.cut = scene.cut === null ? [0, 0, 0, 1] : [...up, scene.cut];
       this.hovered.token = -1;
+      this.editor.take(scene);
       if (this.stale || before !== this.filterKey()) this.stale = true;
       this.dirty = true;
       this.surface.setAttribute("aria-label", scene.describes);
@@ -178,11 +178,12 @@
       this.dirty = true;
     }
 
-    paintClasses(list) {
+    /** @param {string[]} list colours by a point's value @param {number[]} hidden such values */
+    paintClasses(list, hidden) {
       const rgba = new Uint8Array(WIDE * 4);
       list.forEach((hex, i) => {
         [1, 3, 5].forEach((at, c) => { rgba[4 * i + c] = parseInt(hex.slice(at, at + 2), 16); });
-        rgba[4 * i + 3] = 255;
+        rgba[4 * i + 3] = hidden.includes(i) ? 0 : 255;
       });
       this.classes = dataTexture(this.gl, "rgba8", rgba, this.classes);
       this.dirty = true;
@@ -352,7 +353,7 @@
           mode: MODES[panel.spec.mode] || 0,
           hovered: this.hovered.panel === i ? this.hovered.token : -1,
           chosen: i === 0 ? this.chosen : -1,
-          edits: this.editing(),
+          edits: this.editing() ? 2 : this.scene.own ? 1 : 0,
           shading: panel.discs ? 8 : 22,
           scale,
           own: this.own,
@@ -428,7 +429,7 @@
   }
 
   /** Start a viewer in a gr.HTML element. */
-  const viewer = (element, trigger, props, watch) => {
+  const viewer = (element, trigger, props, watch, sends) => {
     const root = element.querySelector(".s4-view");
     if (!window.s4.supported) {
       root.classList.add("s4-without");
@@ -437,7 +438,9 @@
       return;
     }
     const name = root.dataset.name;
-    const made = new Viewer(root, trigger);
+    const made = new Viewer(root, (event, data) => {
+      if (sends.includes(event)) trigger(event, data);
+    });
     window.s4.viewers[name] = made;
     made.show(props.value);
     watch("value", () => made.show(props.value));

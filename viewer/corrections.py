@@ -1,0 +1,226 @@
+"""What a person corrected: a class per point that wins over the model, with undo to the start."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s4token import PointCloud, Segmentation
+from viewer.journal import Journal
+
+NONE, UNLABELLED, FIRST = 0, 1, 2
+"""Values per point: not corrected, corrected to unlabelled, from here on a class."""
+MOST = 125
+"""Classes that fit into the seven bits that the browser has for them."""
+
+
+def content_key(cloud: PointCloud) -> str:
+    """Return a name for the scan that depends on its points alone, wherever the file lies."""
+    seen = hashlib.sha256(np.ascontiguousarray(cloud.points, dtype="<f8").tobytes())
+    seen.update(cloud.offset.astype("<f8").tobytes())
+    return seen.hexdigest()[:32]
+
+
+def pack(index: np.ndarray) -> str:
+    """Write sorted point indices as text: differences, compressed."""
+    steps = np.diff(index, prepend=0).astype("<u4")
+    return base64.b64encode(zlib.compress(steps.tobytes(), 1)).decode("ascii")
+
+
+def unpack(text: str) -> np.ndarray:
+    """Read what ``pack`` wrote, (K,) int64."""
+    return np.cumsum(np.frombuffer(zlib.decompress(base64.b64decode(text)), "<u4"), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """Hold what an edit did: point indices (K,), and their values before and after."""
+
+    index: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+
+
+class Corrections:
+    """Hold the corrections of one scan and keep them on disk.
+
+    own: (N,) uint8 values, one per point; names: classes, ``own`` value FIRST + i is names[i].
+    Every method that changes something writes the journal first; when that fails (OSError),
+    nothing has changed.
+    """
+
+    def __init__(self, points: int, path: Path) -> None:
+        self.own = np.zeros(points, dtype=np.uint8)
+        self.names: list[str] = []
+        self.done: list[Change] = []
+        self.undone: list[Change] = []
+        self.revision = 0
+        self.journal = Journal(path, {"points": points})
+        for number, entry in enumerate(self.journal.entries, 2):
+            try:
+                self._replay(entry)
+            except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
+                raise ValueError(
+                    f"{path}: line {number} makes no sense ({error}); move it"
+                ) from error
+
+    def _replay(self, entry: Mapping[str, Any]) -> None:
+        if entry["op"] == "set":
+            if entry["value"] >= FIRST:
+                self._know(entry["label"])
+            self._apply(self._change(unpack(entry["points"]), entry["value"]))
+        elif entry["op"] == "class":
+            self._know(entry["label"])
+        elif entry["op"] in ("undo", "redo"):
+            self._step(entry["op"])
+        else:
+            raise ValueError(f"unknown entry {entry['op']!r:.40}")
+
+    def _change(self, index: np.ndarray, value: int) -> Change:
+        if len(index) and (index.min() < 0 or index.max() >= len(self.own)):
+            raise ValueError(f"points go from 0 to {len(self.own) - 1:,}")
+        index = index[self.own[index] != value]
+        return Change(index, self.own[index], np.full(len(index), value, dtype=np.uint8))
+
+    def _apply(self, change: Change) -> None:
+        self.own[change.index] = change.after
+        self.done.append(change)
+        self.undone.clear()
+        self.revision += 1
+
+    def _step(self, op: str) -> Change:
+        back = op == "undo"
+        change = (self.done if back else self.undone).pop()
+        self.own[change.index] = change.before if back else change.after
+        (self.undone if back else self.done).append(change)
+        self.revision += 1
+        return change
+
+    def _know(self, name: str) -> int:
+        if name not in self.names:
+            self.names.append(name)
+        return FIRST + self.names.index(name)
+
+    def add_class(self, name: str) -> None:
+        """Remember a class that no point has yet; ValueError when there are too many."""
+        if name in self.names:
+            return
+        if len(self.names) >= MOST:
+            raise ValueError(f"Corrections: at most {MOST} classes are possible.")
+        self.journal.append({"op": "class", "label": name})
+        self._know(name)
+        self.revision += 1
+
+    def set(self, index: np.ndarray, label: str | None, erase: bool = False) -> Change:
+        """Give sorted point indices a class (None: unlabelled), or erase their corrections."""
+        value = NONE if erase else UNLABELLED
+        if label is not None:
+            known = label in self.names
+            if not known and len(self.names) >= MOST:
+                raise ValueError(f"Corrections: at most {MOST} classes are possible.")
+            value = FIRST + (self.names.index(label) if known else len(self.names))
+        change = self._change(np.asarray(index, dtype=np.int64), value)
+        if not len(change.index):
+            raise ValueError("Corrections: these points are so already; nothing changed.")
+        entry = {"op": "set", "label": label, "value": value, "points": pack(change.index)}
+        self.journal.append(entry)
+        if label is not None:
+            self._know(label)
+        self._apply(change)
+        return change
+
+    def step(self, op: str) -> Change:
+        """Undo or redo one edit; ValueError when there is none."""
+        if not (self.done if op == "undo" else self.undone):
+            raise ValueError(f"Corrections: there is nothing to {op}.")
+        self.journal.append({"op": op})
+        return self._step(op)
+
+    @property
+    def count(self) -> int:
+        """How many points are corrected."""
+        return int(np.count_nonzero(self.own))
+
+    def over(self, answer: Segmentation | None) -> Segmentation | None:
+        """Return the answer with corrections in it; classes that it lacks are added at its end."""
+        if not self.count:
+            return answer
+        have = answer.classes if answer is not None else ()
+        classes = (*have, *(n for n in self.names if n not in have))
+        table = np.array([0] * FIRST + [1 + classes.index(n) for n in self.names], dtype=np.int32)
+        if answer is None:
+            n = len(self.own)
+            blank = np.zeros(n, dtype=np.int32)
+            scores = np.zeros((1, 0), dtype=np.float32)
+            answer = Segmentation((), blank, np.zeros(n, np.float32), blank, scores)
+        own = self.own > NONE
+        extra = np.full((len(answer.scores), len(classes) - len(have)), np.nan, dtype=np.float32)
+        said = {"points": self.count, "edits": len(self.done)}
+        return replace(
+            answer,
+            classes=classes,
+            labels=np.where(own, table[self.own], answer.labels).astype(np.int32),
+            confidence=np.where(own, np.float32(1), answer.confidence),
+            scores=np.concatenate([answer.scores, extra], axis=1),
+            provenance={**answer.provenance, "corrections": said},
+        )
+
+
+class Desk:
+    """Hand out corrections by scan; one page at a time may change those of a scan."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        self._open: dict[str, Corrections] = {}
+        self._owner: dict[str, str] = {}
+        self._of: dict[str, str] = {}
+
+    def open(self, handle: str, cloud: PointCloud) -> Corrections:
+        """Return the corrections of a scan that a page opened, as they are on disk."""
+        key = content_key(cloud)
+        with self.lock:
+            if self._of.get(handle) != key:
+                self.close(handle)
+            if key not in self._open:
+                self._open[key] = Corrections(len(cloud), self.folder / f"{key}.journal")
+            self._of[handle] = key
+            self._owner.setdefault(key, handle)
+            return self._open[key]
+
+    def get(self, handle: str) -> Corrections | None:
+        """Return the corrections of the scan that a page has open, if any."""
+        with self.lock:
+            return self._open.get(self._of.get(handle, ""))
+
+    def claim(self, handle: str) -> bool:
+        """Let this page change the corrections; True when another one could until now."""
+        with self.lock:
+            key = self._of.get(handle, "")
+            before = self._owner.get(key)
+            self._owner[key] = handle
+            return before not in (None, handle)
+
+    def owns(self, handle: str) -> bool:
+        """Whether this page may change the corrections of its scan."""
+        with self.lock:
+            return self._owner.get(self._of.get(handle, "")) == handle
+
+    def close(self, handle: str) -> None:
+        """Let go of a page's scan; the last page closes the journal."""
+        with self.lock:
+            key = self._of.pop(handle, None)
+            if key is None:
+                return
+            if self._owner.get(key) == handle:
+                del self._owner[key]
+            if key not in self._of.values():
+                self._open.pop(key).journal.close()
