@@ -66,16 +66,6 @@ def _parser() -> _Parser:
     sub.add_argument("--count", type=int, default=512)
     sub.add_argument("--out", type=Path, required=True)
 
-    sub = verb("evaluate", _evaluate, "score tokenizers on labelled scans")
-    sub.add_argument("data", nargs="+", help="labelled .npz or .ply")
-    sub.add_argument(
-        "--tokenizers", nargs="+", choices=(*TOKENIZERS, "multiview"), default=TOKENIZERS
-    )
-    sub.add_argument("--scales", nargs="+", type=float, default=(1.0,))
-    sub.add_argument("--densities", nargs="+", type=float, default=(1.0,))
-    sub.add_argument("--json", type=Path, help="write the rows here")
-    model_options(sub)
-
     sub = verb("render", _render, "draw a scan, or its labels, to a PNG")
     sub.add_argument("scan", type=Path)
     sub.add_argument("--out", type=Path, required=True, help="PNG")
@@ -92,12 +82,28 @@ def _parser() -> _Parser:
 
     sub = verb("info", _info, "say what a checkpoint holds")
     sub.add_argument("path", type=Path, nargs="?")
+    _data_verbs(verb, model_options)
     _training_verbs(verb)
     return parser
 
 
 def _up_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--up", choices=("x", "y", "z", "-x", "-y", "-z"), help="axis against gravity")
+
+
+def _data_verbs(verb: Any, model_options: Any) -> None:
+    sub = verb("evaluate", _evaluate, "score tokenizers on labelled scans")
+    sub.add_argument("data", nargs="+", help="labelled .npz or .ply")
+    sub.add_argument(
+        "--tokenizers", nargs="+", choices=(*TOKENIZERS, "multiview"), default=TOKENIZERS
+    )
+    sub.add_argument("--scales", nargs="+", type=float, default=(1.0,))
+    sub.add_argument("--densities", nargs="+", type=float, default=(1.0,))
+    sub.add_argument("--json", type=Path, help="write the rows here")
+    model_options(sub)
+
+    sub = verb("check", _check, "say what is missing of a data set")
+    sub.add_argument("data", nargs="+", help="NAME:ROOT or NAME:ROOT@SPLIT, see docs/datasets.md")
 
 
 def _training_verbs(verb: Any) -> None:
@@ -248,6 +254,20 @@ def _evaluate(options: argparse.Namespace) -> None:
         temporary = options.json.with_name(f".{options.json.name}.{os.getpid()}")
         temporary.write_text(text + "\n")
         os.replace(temporary, options.json)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from s4token.datasets import open_data
+
+    for spec in options.data:
+        scans = open_data(spec)
+        missing = list(scans.missing())
+        for path in missing[1:20]:
+            print(f"missing: {path}")
+        if missing:
+            files = f"{len(missing):,} files of {len(scans):,} scans"
+            raise ValueError(f"{scans.spec}: {files} are missing; the first is {missing[0]}")
+        print(f"{scans.spec}: {scans.split}, {len(scans):,} scans, no file is missing")
 
 
 def _render(options: argparse.Namespace) -> None:

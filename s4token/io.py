@@ -40,7 +40,7 @@ READERS: Mapping[str, Callable[[Path], Columns]] = {
     **dict.fromkeys(("xyz", "txt", "csv", "pts"), read_text),
     "npy": read_npy,
     "npz": read_npz,
-    **dict.fromkeys(("obj", "glb", "gltf", "stl"), read_mesh),
+    **dict.fromkeys(("obj", "glb", "gltf", "stl", "off"), read_mesh),
 }
 """How the files of each suffix are read."""
 
@@ -166,7 +166,7 @@ def read(path: str | os.PathLike[str], *, drop_invalid: bool = False) -> PointCl
     """Read a scan from a file of any suffix in ``READERS``.
 
     Coordinates come as the file has them: float32 bit by bit, float64 as float64, or relative
-    to ``offset`` in float32 when they lie far from the origin. Meshes (OBJ, glTF, STL) are
+    to ``offset`` in float32 when they lie far from the origin. Meshes (OBJ, glTF, STL, OFF) are
     sampled, which the logger ``s4token.io`` reports; a PLY gives its vertices, with or without
     faces. ``drop_invalid`` leaves out rows with NaN or infinity instead of refusing them.
 

@@ -1,4 +1,4 @@
-"""Meshes (OBJ, glTF, STL) as points: samples of their surface, with its colours."""
+"""Meshes (OBJ, glTF, STL, OFF) as points: samples of their surface, with its colours."""
 
 from __future__ import annotations
 
@@ -134,10 +134,19 @@ def _vertices(parts: list[tuple[Any, np.ndarray]]) -> tuple[np.ndarray, np.ndarr
 
 
 def read_mesh(path: Path, *, samples: int = SAMPLES) -> Columns:
-    """Sample the surface of an OBJ, glTF or STL file, or take its points if it has no faces.
+    """Sample the surface of a mesh as ``sample_mesh`` does; the logger ``s4token.io`` says so."""
+    columns, faces = sample_mesh(path, samples)
+    if faces:
+        count = f"{len(columns['x']):,}"
+        _log.warning("%s: mesh: %s points sampled on %s triangles", path.name, count, f"{faces:,}")
+    return columns
 
-    glTF is turned from y-up to z-up. Sampling is reported by the logger ``s4token.io``.
-    ValueError says what is wrong with the file.
+
+def sample_mesh(path: Path, samples: int = SAMPLES) -> tuple[Columns, int]:
+    """Sample the surface of an OBJ, glTF, STL or OFF file, or take its points if it has no faces.
+
+    Returns the columns and the number of triangles. glTF is turned from y-up to z-up. ValueError
+    says what is wrong with the file.
     """
     import trimesh
 
@@ -158,12 +167,9 @@ def read_mesh(path: Path, *, samples: int = SAMPLES) -> Columns:
     if not parts:
         raise ValueError(f"no triangles and no points found: truncated, or not {suffix.upper()}")
     gltf = suffix in ("glb", "gltf")
+    faces = sum(len(part.faces) for part, _ in surfaces)
     if surfaces:
         points, colors = _sample(surfaces, samples, gltf)
-        faces = sum(len(part.faces) for part, _ in surfaces)
-        _log.warning(
-            "%s: mesh: %s points sampled on %s triangles", path.name, f"{samples:,}", f"{faces:,}"
-        )
     else:
         points, colors = _vertices(parts)
         colors = _srgb(colors) if gltf and colors is not None else colors
@@ -172,4 +178,4 @@ def read_mesh(path: Path, *, samples: int = SAMPLES) -> Columns:
     columns = dict(zip("xyz", points.T, strict=True))
     if colors is not None:
         columns |= dict(zip(("red", "green", "blue"), np.clip(colors, 0, 1).T, strict=True))
-    return columns
+    return columns, faces

@@ -18,7 +18,9 @@ LAYERS = (
     "vocabulary",
     "multiview objectives objectives.distillation segment training",
     "model",
-    "backbone datasets scatter tokenizer",
+    "backbone datasets datasets.hdf5 datasets.modelnet40 datasets.named_meshes datasets.packs "
+    "datasets.s3dis datasets.scannet datasets.scannet200 datasets.scanobjectnn datasets.scans "
+    "datasets.semantickitti datasets.shapenetpart scatter tokenizer",
     "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
     "grouping household io las materials merging meshes pcd ply render scan_simulation seating "
     "shapes shells superpoints synthetic tables",
@@ -29,6 +31,7 @@ LEVEL = {name: level for level, row in enumerate(reversed(LAYERS)) for name in r
 
 READERS = {"io", "las", "meshes", "pcd", "ply", "tables"}
 HOMES = {
+    "h5py": {"datasets.hdf5"},
     "open_clip": {"backbone"},
     "safetensors": {"checkpoint"},
     "plyfile": READERS,
@@ -54,7 +57,7 @@ HOMES = {
     },
 }
 """Which modules may import a package; a name stands for the package below it too."""
-LAZY = ("open_clip", "gradio", "open3d")
+LAZY = ("open_clip", "h5py", "gradio", "open3d")
 """What takes seconds to import: inside functions of the library only."""
 
 

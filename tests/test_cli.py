@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import trees
 from plyfile import PlyData
 
 import s4token
@@ -103,6 +104,23 @@ def test_evaluate_prints_and_writes_rows(tmp_path, capsys):
     one, small = rows[2], rows[3]
     assert abs(one["OA"] - small["OA"]) < 1 and 0 <= one["mIoU"] <= 100
     assert "majority" in capsys.readouterr().out
+
+
+def test_check_says_what_is_missing(tmp_path, capsys):
+    trees.scannet(tmp_path)
+    assert main(["check", f"scannet:{tmp_path}", f"scannet:{tmp_path}@train"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "val, 2 scans, no file is missing",
+        "train, 1 scans, no file is missing",
+    ]
+    for tail in ("_vh_clean_2.ply", ".aggregation.json"):
+        (tmp_path / "scans" / "scene0011_01" / f"scene0011_01{tail}").unlink()
+    assert main(["check", f"scannet:{tmp_path}"]) == 2
+    said = capsys.readouterr()
+    assert "2 files of 2 scans are missing; the first is" in said.err
+    assert "scene0011_01_vh_clean_2.ply" in said.err
+    assert said.out.startswith("missing: ") and "scene0011_01.aggregation.json" in said.out
 
 
 def test_info_names_the_clip(capsys):

@@ -1,4 +1,4 @@
-"""Data sets as Scans and named objects."""
+"""Packs of coloured, named objects (``objects.npz``): furniture for rooms, and a test set."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
-from .materials import CERAMICS, FABRICS, METALS, PLASTICS, WOODS, tinted
-from .synthetic import Named
+from s4token.datasets.scans import Scans, named_object
+from s4token.materials import CERAMICS, FABRICS, METALS, PLASTICS, WOODS, tinted
+from s4token.synthetic import Named
+from s4token.types import Scan
 
 
 def objects(path: str | Path) -> list[Named]:
@@ -48,3 +50,24 @@ def objects(path: str | Path) -> list[Named]:
         shown = np.clip(shown, 0, 1).astype(np.float32)
         things.append(Named(unit, shown, str(category[i]), float(scale[i])))
     return things
+
+
+def object_scans(path: str | Path) -> Scans:
+    """List the objects of a pack as scans with a category; the pack itself is held in memory.
+
+    Raises as ``objects`` does.
+    """
+    path = Path(path)
+    things = objects(path)
+    categories = tuple(sorted({thing.category for thing in things}))
+
+    def read_one(index: int) -> Scan:
+        thing = things[index]
+        return named_object(
+            f"{path.stem} {index}", thing.category, thing.points, colors=thing.colors
+        )
+
+    items = tuple(range(len(things)))
+    return Scans(
+        f"objects:{path}", "all", "classify", categories, items, read_one, lambda i: [path]
+    )
