@@ -93,13 +93,17 @@ def _up_option(sub: argparse.ArgumentParser) -> None:
 
 def _data_verbs(verb: Any, model_options: Any) -> None:
     sub = verb("evaluate", _evaluate, "score tokenizers on labelled scans")
-    sub.add_argument("data", nargs="+", help="labelled .npz or .ply")
+    sub.add_argument("data", nargs="+", help="NAME:ROOT[@SPLIT], or a labelled .npz or .ply")
     sub.add_argument(
         "--tokenizers", nargs="+", choices=(*TOKENIZERS, "multiview"), default=TOKENIZERS
     )
+    sub.add_argument("--normalise", nargs="+", choices=("none", "token"), default=(None,))
     sub.add_argument("--scales", nargs="+", type=float, default=(1.0,))
     sub.add_argument("--densities", nargs="+", type=float, default=(1.0,))
+    sub.add_argument("--limit", type=int, help="so many scans of a data set, evenly spread")
+    sub.add_argument("--clip", help="open_clip NAME:TAG for the 2D teacher (multiview) alone")
     sub.add_argument("--json", type=Path, help="write the rows here")
+    sub.add_argument("--verbose", action="store_true", help="name each scan as its turn comes")
     model_options(sub)
 
     sub = verb("check", _check, "say what is missing of a data set")
@@ -225,35 +229,47 @@ def _partition(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from s4token.benchmark import evaluate, rows_json
-    from s4token.io import read_scan
-    from s4token.model import load
+    from s4token.datasets import open_data
+    from s4token.model import S4Token, load
+    from s4token.zero_shot import evaluate_objects, object_rows_json
 
-    for name in options.data:
-        if ":" in name and not Path(name).exists():
-            kind = name.split(":", 1)[0]
-            raise ValueError(f"data: no reader for '{kind}:' yet; give a labelled .npz or .ply")
-    scans = [read_scan(Path(name)) for name in options.data]
+    logging.getLogger("s4token").setLevel(logging.INFO if options.verbose else logging.WARNING)
+    data = [open_data(name) for name in options.data]
     if options.json:
         _writable(options.json, ".json")
-    model = load(options.checkpoint, options.device)
-    print(f"{'data':<16}{'tokenizer':<12}{'scale':>8}{'density':>8}{'mIoU':>7}{'mAcc':>7}{'OA':>7}")
-    rows = evaluate(
-        model,
-        scans,
-        tokenizers=options.tokenizers,
-        scales=options.scales,
-        densities=options.densities,
-        report=lambda r: print(
-            f"{r.data:<16}{r.tokenizer:<12}{r.scale:>8g}{r.density:>8g}"
-            f"{r.mIoU:>7.1f}{r.mAcc:>7.1f}{r.OA:>7.1f}",
-            flush=True,
-        ),
+    if options.clip:
+        from s4token.backbone import FrozenCLIP
+
+        if set(options.tokenizers) != {"multiview"}:
+            raise ValueError("--clip: no tokenizer is trained for it; add --tokenizers multiview")
+        clip = FrozenCLIP.load(*options.clip.partition(":")[::2])
+        model = S4Token(clip).eval().to(options.device)
+    else:
+        model = load(options.checkpoint, options.device)
+    names = ("tokenizers", "normalise", "scales", "densities", "limit")
+    how = {name: getattr(options, name) for name in names}
+    print(
+        f"{'data':<16}{'tokenizer':<12}{'coords':<8}{'scale':>8}{'density':>8}  scores in percent"
     )
+    report: Any = _print_row
+    scenes = [d for d in data if d.task != "classify"]
+    shapes = [d for d in data if d.task == "classify"]
+    rows = rows_json(evaluate(model, scenes, report=report, **how))
+    objects = object_rows_json(evaluate_objects(model, shapes, report=report, **how))
     if options.json:
-        text = json.dumps({"rows": rows_json(rows), "model": model.description}, indent=1)
+        found = {"rows": rows, "objects": objects, "model": model.description}
         temporary = options.json.with_name(f".{options.json.name}.{os.getpid()}")
-        temporary.write_text(text + "\n")
+        temporary.write_text(json.dumps(found, indent=1) + "\n")
         os.replace(temporary, options.json)
+
+
+def _print_row(row: Any) -> None:
+    scores = [(n, getattr(row, n, None)) for n in ("mIoU", "top1", "top5", "mAcc", "OA", "mAP")]
+    extra = ("foreground_mIoU", "instance_mIoU")
+    scores += [(n.split("_")[0], row.stated.get(n)) for n in extra]
+    text = "  ".join(f"{name} {value:.1f}" for name, value in scores if value is not None)
+    key = f"{row.data:<16}{row.tokenizer:<12}{row.normalise:<8}{row.scale:>8g}{row.density:>8g}"
+    print(f"{key}  {text}", flush=True)
 
 
 def _check(options: argparse.Namespace) -> None:

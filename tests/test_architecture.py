@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top down. Imports point down, or to a sibling as long as there is no cycle.
 LAYERS = (
     "__init__ __main__ cli",
-    "bank benchmark clip_pretrain picture pretrain text_corpus text_pretrain text_teacher "
-    "vocabulary",
+    "bank baselines benchmark clip_pretrain picture pretrain resources tallies text_corpus "
+    "text_pretrain text_teacher vocabulary zero_shot",
     "multiview objectives objectives.distillation segment training",
     "model",
     "backbone datasets datasets.hdf5 datasets.modelnet40 datasets.named_meshes datasets.packs "
@@ -24,7 +24,7 @@ LAYERS = (
     "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
     "grouping household io las materials merging meshes pcd ply render scan_simulation seating "
     "shapes shells superpoints synthetic tables",
-    "checkpoint geometry metrics",
+    "checkpoint geometry metrics text_store",
     "types",
 )
 LEVEL = {name: level for level, row in enumerate(reversed(LAYERS)) for name in row.split()}
@@ -49,6 +49,7 @@ HOMES = {
         "multiview",
         "objectives",
         "pretrain",
+        "resources",  # GPU memory
         "scatter",
         "text_pretrain",
         "text_teacher",

@@ -1,4 +1,4 @@
-"""The comparison: classes present, thinning, chance, and rows that say what was run."""
+"""The comparison: classes present, densities, chance, and rows that say what was run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trees
+from scipy.spatial import KDTree
 
-from s4token.benchmark import chance_rows, evaluate, present_classes, rows_json, thinned
+from s4token import benchmark
+from s4token.benchmark import evaluate, present_classes, resampled, rows_json, variant
+from s4token.datasets.scannet import scannet
+from s4token.datasets.shapenetpart import shapenetpart
 from s4token.metrics import segmentation_score
+from s4token.model import S4Token, Tokenization
 from s4token.segment import segment
+from s4token.superpoints import Superpoints
+from s4token.types import PointCloud
 
 
 def test_present_classes_keeps_order_and_points(room_scan):
@@ -30,89 +38,115 @@ def test_unlabelled_scans_are_refused(room_scan, labels):
         present_classes(replace(room_scan, labels=labels))
 
 
-def test_thinned_is_a_share_and_the_same_each_time(room_scan):
-    first, second = (thinned(room_scan, 0.25) for _ in range(2))
-    assert len(first.cloud) == round(0.25 * len(room_scan.cloud))
-    assert (first.cloud.points == second.cloud.points).all()
-    rows = {
-        p.tobytes(): label
-        for p, label in zip(room_scan.cloud.points, room_scan.labels, strict=True)
-    }
-    kept = zip(first.cloud.points, first.labels, strict=True)
-    assert all(rows[p.tobytes()] == label for p, label in kept)
-    assert thinned(room_scan, 1) is room_scan
-    assert len(thinned(room_scan, 1e-9).cloud) == 1
+def test_resampled_below_one_keeps_a_share_and_the_nearest_answers(room_cloud):
+    (first, answer), (second, _) = (resampled(room_cloud, 0.25) for _ in range(2))
+    assert len(first) == round(0.25 * len(room_cloud))
+    assert (first.points == second.points).all() and answer.shape == (len(room_cloud),)
+    distance = np.linalg.norm(first.points[answer[:200]] - room_cloud.points[:200], axis=1)
+    every = np.linalg.norm(first.points[None] - room_cloud.points[:200, None], axis=2)
+    np.testing.assert_allclose(distance, every.min(axis=1))
+    assert resampled(room_cloud, 1)[0] is room_cloud
+    assert len(resampled(room_cloud, 1e-9)[0]) == 1
 
 
-@pytest.mark.parametrize("density", [0, -0.5, 1.5, float("nan")])
-def test_bad_density(room_scan, density):
-    with pytest.raises(ValueError, match="densities: expected shares"):
-        thinned(room_scan, density)
+def test_resampled_above_one_adds_points_on_the_surface(room_cloud):
+    dense, answer = resampled(room_cloud, 2.5)
+    count = len(room_cloud)
+    assert len(dense) == round(2.5 * count) and (answer == np.arange(count)).all()
+    assert (dense.points[:count] == room_cloud.points).all()
+    apart, source = KDTree(room_cloud.points).query(dense.points[count:])
+    spacing = np.median(KDTree(room_cloud.points).query(room_cloud.points, k=7)[0][:, 6])
+    assert 0 < np.median(apart) < 0.5 * spacing and np.quantile(apart, 0.99) < 2 * spacing
+    same = (dense.colors[count:] == room_cloud.colors[source]).all(axis=1)
+    assert same.mean() > 0.6  # most still lie nearest to the point that they came from
+    assert len(resampled(PointCloud(np.zeros((1, 3))), 4)[0]) == 4
 
 
-def test_chance(room_scan):
-    random, majority = chance_rows(room_scan)
-    assert pytest.approx(100 / 5, abs=2) == random.OA
-    most = 100 * np.bincount(room_scan.labels).max() / len(room_scan.labels)
-    assert pytest.approx(most) == majority.OA and majority.mAcc == pytest.approx(20)
-    assert majority.mIoU == pytest.approx(most / 5)
+@pytest.mark.parametrize("density", [0, -0.5, 17, float("nan")])
+def test_bad_density(room_cloud, density):
+    with pytest.raises(ValueError, match="densities: expected numbers"):
+        resampled(room_cloud, density)
 
 
 @pytest.fixture(scope="module")
-def rows(tiny_model, room_scan):
+def small_scan(room_scan):
+    keep = np.arange(0, len(room_scan.cloud), 4)
+    return replace(room_scan, cloud=room_scan.cloud.select(keep), labels=room_scan.labels[keep])
+
+
+@pytest.fixture(scope="module")
+def rows(tiny_model, small_scan):
     heard = []
-    scan = thinned(room_scan, 0.3)
     out = evaluate(
         tiny_model,
-        [scan],
-        tokenizers=["superpoint", "radius", "multiview"],
+        [small_scan],
+        tokenizers=["superpoint", "radius"],
         scales=[1.0, 1024.0],
         densities=[1.0, 0.5],
         report=heard.append,
     )
     assert heard == out
-    return scan, out
+    return out
 
 
 def test_every_combination_is_a_row(rows):
-    _, out = rows
-    assert [r.tokenizer for r in out[:2]] == ["random", "majority"]
-    got = [(r.density, r.scale, r.tokenizer) for r in out[2:]]
-    names = ("superpoint", "radius", "multiview")
+    assert [r.tokenizer for r in rows[:3]] == ["random", "majority", "geometry"]
+    got = [(r.density, r.scale, r.tokenizer) for r in rows[3:]]
+    names = ("superpoint", "radius")
     assert got == [(d, s, t) for d in (1.0, 0.5) for s in (1.0, 1024.0) for t in names]
-    assert all(r.data == "corner" and r.seconds > 0 for r in out[2:])
-    kinds = {r.tokenizer: r.normalise for r in out}
-    assert kinds == {
-        "random": "-",
-        "majority": "-",
-        "superpoint": "token",
-        "radius": "none",
-        "multiview": "token",
-    }
+    assert all(r.data == "corner" and r.seconds > 0 and r.peak_mb > 10 for r in rows[3:])
+    kinds = {r.tokenizer: r.normalise for r in rows[3:]}
+    assert kinds == {"superpoint": "token", "radius": "none"}
 
 
-def test_a_row_is_what_segment_scores(rows, tiny_model):
-    scan, out = rows
-    result = segment(tiny_model, tiny_model.encode(scan.cloud), scan.classes, threshold=0)
-    score = segmentation_score(scan.labels, result.labels, 5)
-    row = out[2]
-    assert (row.mIoU, row.mAcc, row.OA) == (score.mIoU, score.mAcc, score.OA)
+def test_chance(rows, small_scan):
+    random, majority = rows[:2]
+    assert pytest.approx(100 / 5, abs=3) == random.OA
+    most = 100 * np.bincount(small_scan.labels).max() / len(small_scan.labels)
+    assert pytest.approx(most) == majority.OA and majority.mAcc == pytest.approx(20)
+    assert majority.mIoU == pytest.approx(most / 5)
+
+
+def test_a_row_is_what_segment_scores(rows, tiny_model, small_scan):
+    result = segment(
+        tiny_model, tiny_model.encode(small_scan.cloud), small_scan.classes, threshold=0
+    )
+    score = segmentation_score(small_scan.labels, result.labels, 5)
+    row = rows[3]
+    assert (row.mIoU, row.mAcc, row.OA) == pytest.approx((score.mIoU, score.mAcc, score.OA))
 
 
 def test_superpoint_rows_do_not_depend_on_the_unit(rows):
-    _, out = rows
-    score = {(r.tokenizer, r.density, r.scale): r.mIoU for r in out}
+    score = {(r.tokenizer, r.density, r.scale): r.mIoU for r in rows}
     for density in (1.0, 0.5):
         first, second = (score["superpoint", density, s] for s in (1.0, 1024.0))
         assert first == pytest.approx(second, abs=0.5)
 
 
-def test_rows_are_json(rows):
-    _, out = rows
-    back = json.loads(json.dumps(rows_json(out)))
-    assert back[2]["tokenizer"] == "superpoint" and back[2]["scale"] == 1.0
-    assert back[2]["mIoU"] == pytest.approx(out[2].mIoU, abs=0.005)
-    assert set(back[0]) == set(back[-1]) >= {"data", "mIoU", "mAcc", "OA", "density", "seconds"}
+def test_every_density_is_scored_on_the_original_points(rows, small_scan):
+    count = len(small_scan.cloud)
+    given = {r.density: r.stated["points_given"] for r in rows[3:]}
+    assert given == {1.0: count, 0.5: round(count / 2)}
+    assert {r.stated["points"] for r in rows} == {count}
+
+
+def test_rows_are_json_and_state_what_they_depend_on(rows):
+    back = json.loads(json.dumps(rows_json(rows)))
+    row = back[3]
+    assert row["tokenizer"] == "superpoint" and row["scale"] == 1.0 and row["seconds"] >= 0
+    assert row["mIoU"] == pytest.approx(rows[3].mIoU, abs=0.005) and row["mIoU_low"] is None
+    for key in (
+        "split",
+        "classes",
+        "prompts",
+        "templates",
+        "seed",
+        "points",
+        "weights",
+        "protocol",
+    ):
+        assert key in row
+    assert row["prompts"] == row["classes"] == ["floor", "wall", "sofa", "table", "ball"]
 
 
 def test_unlabelled_scan_and_unknown_tokenizer(tiny_model, room_scan):
@@ -120,3 +154,105 @@ def test_unlabelled_scan_and_unknown_tokenizer(tiny_model, room_scan):
         evaluate(tiny_model, [replace(room_scan, labels=None)])
     with pytest.raises(ValueError, match="no 'octree'"):
         evaluate(tiny_model, [room_scan], tokenizers=["octree"])
+
+
+# Normalisation
+
+
+def test_without_trained_weights_the_row_says_so(tiny_model, small_scan):
+    rows = evaluate(
+        tiny_model, [small_scan], tokenizers=["superpoint"], normalise=["none", "token"]
+    )
+    said = {r.normalise: r.stated["weights"] for r in rows[3:]}
+    assert said == {"none": "trained with normalise=token, not this", "token": "untrained"}
+    changed, name, kind, _ = variant(tiny_model, "superpoint", "none")
+    assert (name, kind) == ("superpoint", "none") and changed.learned is tiny_model.learned
+    assert changed.tokenizations["superpoint"].normalise == "none"
+    assert tiny_model.tokenizations["superpoint"].normalise == "token"
+    features = [m.encode(small_scan.cloud).features for m in (tiny_model, changed)]
+    assert np.abs(features[0] - features[1]).max() > 1e-4
+
+
+def test_trained_weights_for_a_combination_are_found(tiny_clip):
+    tokenizations = {
+        "superpoint": Tokenization(Superpoints(20), "token"),
+        "superpoint-metric": Tokenization(Superpoints(20), "none"),
+    }
+    model = S4Token(tiny_clip, tokenizations, source="a.safetensors")
+    used, name, _, weights = variant(model, "superpoint", "none")
+    assert used is model and (name, weights) == ("superpoint-metric", "trained for this")
+
+
+# Data sets
+
+
+@pytest.fixture(scope="module")
+def scannet_rows(tiny_model, tmp_path_factory):
+    scans = scannet(trees.scannet(tmp_path_factory.mktemp("scannet")))
+    return evaluate(tiny_model, [scans], tokenizers=["superpoint"])
+
+
+def test_a_data_set_is_scored_over_all_its_scans_and_classes(scannet_rows):
+    _, majority, geometry, row = scannet_rows
+    assert row.data == "scannet" and row.stated["scans"] == 2 and row.stated["points"] == 1200
+    assert len(row.stated["prompts"]) == 20 and row.stated["class_list"] == "of the data set"
+    assert row.interval is not None and row.interval[0] <= row.mIoU <= row.interval[1]
+    # 3 of 20 classes occur, equally often (floor and wall lose two points a scan to no class).
+    assert majority.mAcc == pytest.approx(100 / 3) and 33 < majority.OA < 34
+    # Floor and wall are at their places; the box is level in between, and a table to the rule.
+    assert 55 < geometry.mAcc < 200 / 3 and geometry.OA > 55
+
+
+def test_all_and_foreground_miou_are_two_keys(scannet_rows):
+    geometry = scannet_rows[2]
+    assert geometry.stated["foreground_leaves_out"] == ["wall", "floor", "otherfurniture"]
+    assert geometry.stated["foreground_mIoU"] == pytest.approx(0, abs=3)  # chairs alone
+    assert geometry.mIoU > 50
+    flat = rows_json(scannet_rows)[2]
+    assert flat["mIoU"] != flat["foreground_mIoU"]
+
+
+def test_limit_takes_some_scans(tiny_model, tmp_path):
+    scans = scannet(trees.scannet(tmp_path))
+    rows = evaluate(tiny_model, [scans], tokenizers=["superpoint"], limit=1)
+    assert rows[3].stated["scans"] == 1 and rows[3].stated["scans_listed"] == 2
+    assert rows[3].interval is None
+
+
+def test_parts_are_asked_for_by_one_fixed_prompt(tiny_model, tmp_path, monkeypatch):
+    asked = []
+    real = benchmark.predict
+    monkeypatch.setattr(benchmark, "predict", lambda *a: asked.append(a[2]) or real(*a))
+    scans = shapenetpart(trees.shapenetpart(tmp_path))
+    rows = evaluate(tiny_model, [scans], tokenizers=["superpoint"])
+    assert asked[1] == ("handle of a mug", "body of a mug")
+    assert [r.tokenizer for r in rows] == ["random", "majority", "superpoint"]
+    # Airplane: one of four equal parts is right; mug: one of two.
+    majority = rows[1]
+    assert majority.mIoU == pytest.approx((25 / 4 + 50 / 2) / 2)
+    assert majority.stated["instance_mIoU"] == pytest.approx((25 / 4 + 50 / 2) / 2)
+    assert (majority.mAcc, majority.OA) == pytest.approx((37.5, 37.5))
+
+
+def test_the_class_list_is_all_that_a_protocol_sees(tiny_model, small_scan, monkeypatch):
+    """Shuffled truth changes scores, never a prediction."""
+    seen = []
+    real = benchmark.predict
+
+    def listen(model, cloud, prompts, tokenizer):
+        assert isinstance(cloud, PointCloud)  # not a Scan, which would hold the truth
+        assert not {"label", "instance"} & set(cloud.attributes)
+        seen.append((prompts, real(model, cloud, prompts, tokenizer)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(benchmark, "predict", listen)
+    shuffled = np.random.default_rng(3).permutation(small_scan.labels)
+    scores = []
+    for labels in (small_scan.labels, shuffled):
+        scan = replace(small_scan, labels=labels)
+        rows = evaluate(tiny_model, [scan], tokenizers=["superpoint", "multiview"])
+        assert (rows[4].tokenizer, rows[4].normalise) == ("multiview", "token")
+        scores.append(rows[3].OA)
+    assert len(seen) == 4 and scores[0] != scores[1]
+    for (first_words, first), (words, labels) in zip(seen[:2], seen[2:], strict=True):
+        assert first_words == words and (first == labels).all()

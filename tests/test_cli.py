@@ -99,9 +99,10 @@ def test_evaluate_prints_and_writes_rows(tmp_path, capsys):
     assert main([*verb, "--json", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
     fields = {"data", "tokenizer", "normalise", "scale", "density", "mIoU", "mAcc", "OA", "seconds"}
-    assert all(set(r) == fields for r in rows)
-    assert [r["tokenizer"] for r in rows] == ["random", "majority", "superpoint", "superpoint"]
-    one, small = rows[2], rows[3]
+    assert all(set(r) > fields for r in rows)
+    names = ["random", "majority", "geometry", "superpoint", "superpoint"]
+    assert [r["tokenizer"] for r in rows] == names
+    one, small = rows[3:]
     assert abs(one["OA"] - small["OA"]) < 1 and 0 <= one["mIoU"] <= 100
     assert "majority" in capsys.readouterr().out
 
@@ -121,6 +122,25 @@ def test_check_says_what_is_missing(tmp_path, capsys):
     assert "2 files of 2 scans are missing; the first is" in said.err
     assert "scene0011_01_vh_clean_2.ply" in said.err
     assert said.out.startswith("missing: ") and "scene0011_01.aggregation.json" in said.out
+
+
+def test_evaluate_runs_on_every_task(tmp_path, capsys):
+    out = tmp_path / "rows.json"
+    data = [
+        f"scannet:{trees.scannet(tmp_path / 'scannet')}",
+        f"shapenetpart:{trees.shapenetpart(tmp_path / 'parts')}",
+        f"modelnet40-resampled:{trees.modelnet40_resampled(tmp_path / 'shapes')}",
+    ]
+    verb = ["evaluate", *data, "--tokenizers", "superpoint", "--limit", "1", "--json", str(out)]
+    assert main(verb) == 0
+    found = json.loads(out.read_text())
+    rows = {r["data"]: r for r in found["rows"] if r["tokenizer"] == "superpoint"}
+    assert rows["scannet"]["split"] == "val" and rows["scannet"]["scans"] == 1
+    assert len(rows["scannet"]["classes"]) == 20 and rows["scannet"]["foreground_mIoU"] is not None
+    assert rows["shapenetpart"]["prompts"] == ["{part} of a {category}"]
+    assert {r["data"] for r in found["objects"]} == {"modelnet40-resampled"}
+    assert found["objects"][-1]["shapes"] == 1 and found["objects"][-1]["shapes_listed"] == 2
+    assert "top1" in capsys.readouterr().out
 
 
 def test_info_names_the_clip(capsys):
@@ -155,7 +175,10 @@ BAD = [
     (["segment", "TEXT", "--prompts", "a", "--out", "OUT.ply"], "text.docx"),
     (["segment", "NAN", "--prompts", "a", "--out", "OUT.ply"], "nan.xyz"),
     (["partition", "SCAN", "--count", "0", "--out", "OUT.ply"], "count"),
-    (["evaluate", "scannet:/data"], "scannet"),
+    (["evaluate", "scannet:nowhere"], "nowhere"),
+    (["evaluate", "matterport:nowhere"], "no reader for 'matterport:'"),
+    (["evaluate", "SCAN", "--clip", "ViT-B-32:x"], "--tokenizers multiview"),
+    (["check", "s3dis:nowhere"], "nowhere"),
     (["evaluate", "SCAN"], "labels"),
     (["evaluate", "SCAN", "--json", "x.txt"], "x.txt"),
     (["info", "EMPTY"], "empty.ply"),
