@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from s4token import checkpoint
+from s4token.text_store import TextStore
 
 SMALL_NAME = "s4token-small"
 SMALL_CLIP: dict[str, Any] = {
@@ -36,7 +37,7 @@ SMALL_CLIP: dict[str, Any] = {
 """open_clip configuration of the small CLIP-text-aligned model that this project trains."""
 
 TEXT_CACHE_ROWS = 20_000
-Dense = Literal["tokens", "value"]
+Dense = Literal["tokens", "value", "self"]
 PictureStyle = Literal["photo", "relief"]
 """What rendered views show: colours, or brightness, height and warmth (``multiview.draw``)."""
 
@@ -95,13 +96,56 @@ def _value_path(block: Any, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]
     return attn.out_proj(F.linear(block.ln_1(x), weight, bias))
 
 
+def _self_path(
+    block: Any, x: Float[Tensor, "B T D"], pairs: Sequence[str] = ("qq", "kk")
+) -> Float[Tensor, "B T D"]:
+    """Return a block's attention output with other similarities than query with key.
+
+    pairs: whose products are turned into weights, averaged over the pairs. ``("qk",)`` is the
+    block's own attention; query with query and key with key keep tokens of one thing together
+    (SCLIP, arXiv 2312.01597, equation 4).
+    """
+    attn, (batch, count, width) = block.attn, x.shape
+    joint = F.linear(block.ln_1(x), attn.in_proj_weight, attn.in_proj_bias)
+    heads = joint.view(batch, count, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+    part = dict(zip("qkv", heads, strict=True))
+    scale = heads.shape[-1] ** -0.5
+    weights = [(scale * part[a] @ part[b].transpose(-1, -2)).softmax(dim=-1) for a, b in pairs]
+    mixed = torch.stack(weights).mean(dim=0) @ part["v"]
+    return attn.out_proj(mixed.transpose(1, 2).reshape(batch, count, width))
+
+
+def _check_tower(name: str, visual: Any) -> None:
+    """Raise ValueError unless tokens can take the place of this image tower's patches."""
+    wanted = "S4Token needs open_clip's own VisionTransformer, as in ViT-B-32, ViT-B-16 or ViT-L-14"
+    if not all(hasattr(visual, a) for a in ("conv1", "class_embedding", "transformer", "proj")):
+        raise ValueError(f"{name}: its image tower is {type(visual).__name__}; {wanted}")
+    if visual.attn_pool is not None or visual.pool_type != "tok" or visual.proj is None:
+        raise ValueError(f"{name}: its image tower pools without a class token; {wanted}")
+
+
+def _check_config(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a tower that cannot be used before its weights are fetched."""
+    vision = config["vision_cfg"]
+    kind = vision.get("timm_model_name") or vision.get("hf_model_name")
+    kind = f"timm's {kind}" if kind else "a ResNet" if isinstance(vision["layers"], list) else ""
+    if kind:
+        raise ValueError(
+            f"clip: the image tower of '{name}' is {kind}, which has no place for tokens behind a "
+            "class token; take a ViT of open_clip's own, such as ViT-B-16:openai, "
+            "ViT-B-32:laion2b_s34b_b79k or ViT-L-14:openai"
+        )
+
+
 class FrozenCLIP(nn.Module):
     """Hold an open_clip model whose weights never change.
 
     ``encode_tokens`` puts 3D tokens where the patch embeddings of an image would be, behind the
     class token and in front of ``ln_pre``. ``dense`` says how patch features become text-aligned:
     ``tokens`` where the model was trained for it, ``value`` for ordinary CLIP (MaskCLIP,
-    arXiv 2112.01071: the last block's value path instead of its attention).
+    arXiv 2112.01071: the last block's value path instead of its attention) or ``self`` (attention
+    of queries with queries and keys with keys, ``_self_path``; the residual and the MLP are left
+    out in both, as ClearCLIP, arXiv 2407.12442, recommends).
     """
 
     mean: Tensor
@@ -118,11 +162,7 @@ class FrozenCLIP(nn.Module):
     ) -> None:
         super().__init__()
         visual: Any = getattr(clip, "visual", None)
-        if not all(hasattr(visual, a) for a in ("conv1", "class_embedding", "transformer", "proj")):
-            raise ValueError(
-                f"{name}: its image tower is {type(visual).__name__}; S4Token needs open_clip's "
-                "own VisionTransformer, as in ViT-B-32, ViT-B-16 or ViT-L-14"
-            )
+        _check_tower(name, visual)
         self.clip: Any = clip.eval().requires_grad_(False)
         self.tokenize = tokenizer
         self.name, self.tag, self.dense = name, tag, dense
@@ -133,16 +173,21 @@ class FrozenCLIP(nn.Module):
         self.embed_dim: int = visual.proj.shape[1]
         self.heads: int = visual.transformer.resblocks[0].attn.num_heads
         self._text_cache: dict[str, Tensor] = {}
+        self.text_store: TextStore | None = None
         config = getattr(visual, "preprocess_cfg", None) or {}
         self.register_buffer("mean", _channels(config.get("mean", (0.481, 0.458, 0.408))), False)
         self.register_buffer("std", _channels(config.get("std", (0.269, 0.261, 0.276))), False)
 
     @classmethod
-    def load(cls, name: str = SMALL_NAME, tag: str | Path | None = None) -> FrozenCLIP:
+    def load(
+        cls, name: str = SMALL_NAME, tag: str | Path | None = None, *, dense: Dense = "value"
+    ) -> FrozenCLIP:
         """Load a CLIP by open_clip name and pretrained tag, or a file that this project trained.
 
         name: ``s4token-small`` or an open_clip architecture such as ``ViT-B-16``.
-        tag: a pretrained tag such as ``openai``, or a path to weights.
+        tag: a pretrained tag such as ``openai``, or a path to weights. Weights that were trained
+        with QuickGELU, as OpenAI's, get it by their tag; for a path say ``ViT-B-16-quickgelu``.
+        dense: how patch features of an open_clip model become text-aligned.
         Raises ValueError naming what is unknown, ConnectionError when a hub cannot be reached.
         """
         if name == SMALL_NAME:
@@ -153,14 +198,15 @@ class FrozenCLIP(nn.Module):
             text = header["open_clip"]["text_cfg"]
             tokenizer = _tokenizer(text["vocab_size"], text["context_length"])
             return cls(clip, tokenizer, name=name, tag=path.name, dense="tokens")
-        return cls._load_open_clip(name, str(tag or ""))
+        return cls._load_open_clip(name, str(tag or ""), dense)
 
     @classmethod
-    def _load_open_clip(cls, name: str, tag: str) -> FrozenCLIP:
+    def _load_open_clip(cls, name: str, tag: str, dense: Dense) -> FrozenCLIP:
         import open_clip
 
         if name not in open_clip.list_models():
             raise ValueError(f"clip: open_clip knows no model '{name}'; e.g. ViT-B-16:openai")
+        _check_config(name, open_clip.get_model_config(name) or {})
         known = open_clip.list_pretrained_tags_by_model(name)
         if tag not in known and not Path(tag).is_file():
             raise ValueError(
@@ -168,7 +214,10 @@ class FrozenCLIP(nn.Module):
                 "a path to weights"
             )
         try:
-            clip, _, _ = open_clip.create_model_and_transforms(name, pretrained=tag)
+            about = open_clip.get_pretrained_cfg(name, tag) or {}
+            clip, _, _ = open_clip.create_model_and_transforms(
+                name, pretrained=tag, force_quick_gelu=bool(about.get("quick_gelu"))
+            )
         except Exception as error:
             # open_clip lets the errors of pickle, safetensors and the hub's client through.
             reason = str(error).strip().split("\n")[0]
@@ -177,7 +226,7 @@ class FrozenCLIP(nn.Module):
                     f"clip: {name}:{tag} could not be fetched: {reason}"
                 ) from error
             raise ValueError(f"clip: {tag} holds no weights of {name}: {reason}") from error
-        return cls(clip, open_clip.get_tokenizer(name), name=name, tag=tag)
+        return cls(clip, open_clip.get_tokenizer(name), name=name, tag=tag, dense=dense)
 
     @cached_property
     def identity(self) -> ClipIdentity:
@@ -258,7 +307,8 @@ class FrozenCLIP(nn.Module):
         for block in blocks[:-1]:
             x = block(x)
         pooled, _ = self._project(blocks[-1](x))
-        return pooled, self._project(_value_path(blocks[-1], x))[1]
+        path = _value_path if self.dense == "value" else _self_path
+        return pooled, self._project(path(blocks[-1], x))[1]
 
     def normalise(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
         """Turn uint8 pictures into the tower's input."""
@@ -266,10 +316,27 @@ class FrozenCLIP(nn.Module):
 
     @torch.no_grad()
     def encode_text(self, texts: Sequence[str]) -> Float[Tensor, "C E"]:
-        """Encode texts; return unit rows, remembered per text."""
+        """Encode texts; return unit rows, remembered per text (and in ``text_store``, if set)."""
         if len(self._text_cache) > TEXT_CACHE_ROWS:
             self._text_cache.clear()
         new = [t for t in dict.fromkeys(texts) if t not in self._text_cache]
+        if new and self.text_store is not None:
+            return self._stored_text(self.text_store, texts)
+        return self._fresh_text(texts, new)
+
+    def _stored_text(self, store: TextStore, texts: Sequence[str]) -> Tensor:
+        """Return texts from the store, or encode and keep them there."""
+        about = self.identity.as_dict()
+        rows = store.get(about, texts)
+        if rows is None:
+            new = [t for t in dict.fromkeys(texts) if t not in self._text_cache]
+            rows = self._fresh_text(texts, new).numpy()
+            store.put(about, texts, rows)
+        found = torch.from_numpy(rows.copy())
+        self._text_cache |= dict(zip(texts, found, strict=True))
+        return found
+
+    def _fresh_text(self, texts: Sequence[str], new: list[str]) -> Tensor:
         for start in range(0, len(new), 64):
             chunk = new[start : start + 64]
             vectors = self.clip.encode_text(self.tokenize(chunk).to(self.device)).float()

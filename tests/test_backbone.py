@@ -10,7 +10,16 @@ import torch
 import torch.nn.functional as F
 
 from s4token import backbone, checkpoint
-from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build, small_tokenizer
+from s4token.backbone import (
+    SMALL_NAME,
+    FrozenCLIP,
+    _check_config,
+    _self_path,
+    _tokenizer,
+    build,
+    small_tokenizer,
+)
+from s4token.text_store import TextStore
 
 SMALL = {
     "embed_dim": 32,
@@ -90,6 +99,51 @@ def test_value_path_equals_attention_to_itself_alone():
     expected = F.normalize(visual.ln_post(y)[:, 1:] @ visual.proj, dim=-1)
     _, patches = clip.encode_image(pictures(clip))
     torch.testing.assert_close(patches, expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_self_path_with_query_and_key_is_the_blocks_own_attention():
+    """The trick switched off: nothing else is left that could differ."""
+    clip = frozen(OPENAI_LIKE)
+    visual = clip.clip.visual
+    x = visual._embeds(clip.normalise(pictures(clip)))
+    block = visual.transformer.resblocks[-1]
+    y = block.ln_1(x)
+    expected, _ = block.attn(y, y, y, need_weights=False)
+    torch.testing.assert_close(_self_path(block, x, ("qk",)), expected, atol=1e-6, rtol=1e-6)
+    assert (_self_path(block, x) - expected).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_self_path_equals_a_loop_over_heads():
+    clip = frozen(OPENAI_LIKE, "self")
+    visual = clip.clip.visual
+    x = visual._embeds(clip.normalise(pictures(clip)))
+    *before, last = visual.transformer.resblocks
+    for block in before:
+        x = block(x)
+    joint = F.linear(last.ln_1(x), last.attn.in_proj_weight, last.attn.in_proj_bias)
+    q, k, v = joint.chunk(3, dim=-1)
+    out = torch.zeros_like(v)
+    for head in range(3):
+        part = slice(32 * head, 32 * head + 32)
+        a, b = (t[..., part] @ t[..., part].mT / 32**0.5 for t in (q, k))
+        out[..., part] = (a.softmax(-1) + b.softmax(-1)) / 2 @ v[..., part]
+    expected = visual.ln_post(last.attn.out_proj(out))[:, 1:] @ visual.proj
+    whole, patches = clip.encode_image(pictures(clip))
+    torch.testing.assert_close(patches, F.normalize(expected, dim=-1), atol=1e-5, rtol=1e-5)
+    plain, _ = frozen(OPENAI_LIKE, "tokens").encode_image(pictures(clip))
+    torch.testing.assert_close(whole, plain, atol=1e-6, rtol=1e-6)
+
+
+@torch.no_grad()
+def test_dense_features_are_the_towers_own_where_the_trick_is_off():
+    clip = frozen(OPENAI_LIKE, "tokens")
+    visual = clip.clip.visual
+    visual.output_tokens = True
+    _, tokens = visual(clip.normalise(pictures(clip)))
+    _, patches = clip.encode_image(pictures(clip))
+    assert (patches - F.normalize(tokens @ visual.proj, dim=-1)).abs().max() == 0
 
 
 def test_pictures_are_normalised_as_clip_does(clip):
@@ -211,6 +265,26 @@ def test_text_rows_are_units_and_remembered(monkeypatch):
     torch.testing.assert_close(again[1:2], expected, atol=1e-6, rtol=1e-6)
 
 
+def test_texts_are_kept_on_disk_by_model_and_words(tmp_path, monkeypatch):
+    clip = frozen(SMALL)
+    clip.text_store = TextStore(tmp_path)
+    texts = ["a chair", "a table"]
+    first = clip.encode_text(texts)
+    assert len(list(tmp_path.glob("*.npy"))) == 1
+    spell = clip.tokenize
+    again = frozen(SMALL)
+    again.text_store = TextStore(tmp_path)
+    monkeypatch.setattr(again, "tokenize", lambda texts: pytest.fail("encoded again"))
+    assert (again.encode_text(texts) == first).all()
+    assert (again.encode_text(texts[:1]) == first[:1]).all()  # in memory by now
+    monkeypatch.setattr(again, "tokenize", spell)
+    again.encode_text(["a lamp"])
+    other = frozen(SMALL, seed=1)
+    other.text_store = TextStore(tmp_path)
+    assert not torch.equal(other.encode_text(texts), first)
+    assert len(list(tmp_path.glob("*.npy"))) == 3
+
+
 def test_text_memory_is_bounded(monkeypatch):
     clip = frozen(SMALL)
     monkeypatch.setattr(backbone, "TEXT_CACHE_ROWS", 3)
@@ -256,6 +330,77 @@ def test_real_architecture_loads_by_name_and_path(tmp_path):
         whole, each = loaded.encode_tokens(loaded.patch_embeddings(images))
         assert (whole - F.normalize(loaded.clip.visual(images), dim=-1)).abs().max() == 0
     assert each.shape == (1, 49, 256)
+
+
+REAL_TOWERS = [
+    ("ViT-B-32", 768, 512, 7),
+    pytest.param("ViT-B-16", 768, 512, 14, marks=pytest.mark.slow),
+    pytest.param("ViT-B-16-quickgelu", 768, 512, 14, marks=pytest.mark.slow),
+    pytest.param("ViT-L-14", 1024, 768, 16, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "width", "embed_dim", "grid"), REAL_TOWERS)
+@torch.no_grad()
+def test_seam_and_dense_features_of_the_real_architectures(name, width, embed_dim, grid):
+    torch.manual_seed(0)
+    model = open_clip.create_model(name)
+    clip = FrozenCLIP(model, open_clip.get_tokenizer(name), name=name, tag="random", dense="self")
+    assert (clip.width, clip.embed_dim, clip.grid, clip.image_size) == (width, embed_dim, grid, 224)
+    shown = pictures(clip, 1)
+    images = clip.normalise(shown)
+    whole, each = clip.encode_tokens(clip.patch_embeddings(images))
+    assert (whole - F.normalize(model.visual(images), dim=-1)).abs().max() == 0
+    pooled, patches = clip.encode_image(shown)
+    assert each.shape == patches.shape == (1, grid**2, embed_dim)
+    torch.testing.assert_close(pooled, whole, atol=1e-5, rtol=1e-5)
+    assert clip.encode_text(["chair"]).shape == (1, embed_dim)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ViT-B-16-SigLIP", "timm's vit_base_patch16_siglip_224"),
+        ("MobileCLIP-S1", "timm's fastvit_mci1"),
+        ("MobileCLIP-B", "timm's vit_base_mci_224"),
+        ("EVA02-B-16", "timm's eva02_base_patch16_clip_224"),
+        ("RN50", "a ResNet"),
+    ],
+)
+def test_towers_without_our_seam_are_refused_before_anything_is_fetched(monkeypatch, name, kind):
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", lambda *a, **k: pytest.fail("x"))
+    with pytest.raises(ValueError, match=rf"the image tower of '{name}' is {kind}.*ViT-B-16"):
+        FrozenCLIP.load(name, "openai")
+
+
+def test_every_plain_vit_of_open_clip_passes_the_check():
+    taken = 0
+    for name in open_clip.list_models():
+        vision = open_clip.get_model_config(name)["vision_cfg"]
+        plain = "timm_model_name" not in vision and not isinstance(vision["layers"], list)
+        if plain:
+            _check_config(name, open_clip.get_model_config(name))
+            taken += 1
+    assert taken > 20
+
+
+def test_a_tower_that_pools_by_attention_is_refused():
+    vision = OPENAI_LIKE["vision_cfg"] | {"attentional_pool": True, "attn_pooler_heads": 3}
+    with pytest.raises(ValueError, match="pools without a class token"):
+        frozen(OPENAI_LIKE | {"vision_cfg": vision})
+
+
+@pytest.mark.parametrize(("tag", "quick"), [("openai", True), ("laion2b_s34b_b79k", False)])
+def test_openai_weights_get_the_activation_that_they_were_trained_with(monkeypatch, tag, quick):
+    asked = {}
+
+    def create(name, **options):
+        asked.update(options)
+        return build(OPENAI_LIKE), None, None
+
+    monkeypatch.setattr(open_clip, "create_model_and_transforms", create)
+    FrozenCLIP.load("ViT-B-32", tag, dense="self")
+    assert asked == {"pretrained": tag, "force_quick_gelu": quick}
 
 
 @pytest.mark.parametrize("kind", ["garbage.pt", "garbage.safetensors", "other.pt", "list.pt"])
