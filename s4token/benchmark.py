@@ -253,15 +253,13 @@ class _Run:
             stated=stated | tally.extras(),
         )
 
-    def rows(self, model: S4Token) -> Iterable[Row]:
-        """Yield the baselines' lines, then those of the settings."""
-        yield self.row("random", "none")
-        yield self.row("majority", "none", self.tallies["random"].majority())
-        if "geometry" in self.tallies:
-            yield self.row("geometry", "none")
-        for key in self.tallies:
-            if isinstance(key, Setting):
-                yield self.row(key, variant(model, key.tokenizer, key.normalise)[3])
+    def baselines(self) -> list[Row]:
+        """Return the lines that need no model."""
+        rows = [
+            self.row("random", "none"),
+            self.row("majority", "none", self.tallies["random"].majority()),
+        ]
+        return rows + [self.row(key, "none") for key in self.tallies if key == "geometry"]
 
 
 def _baselines(run: _Run, scan: Scan, rng: np.random.Generator, model: S4Token) -> None:
@@ -297,32 +295,47 @@ def evaluate(
     ``report`` sees rows as they come.
     """
     rows: list[Row] = []
+
+    def add(row: Row) -> None:
+        rows.append(row)
+        report(row)
+
     settings = list(_settings(model, tokenizers, normalise, scales, densities))
     for entry in data:
         source = _Source.of(entry, limit)
         run, rng = _Run(source, settings), np.random.default_rng(SEED)
         for number, scan in enumerate(source.scans, start=1):
+            last = number == len(source.scans)
             _log.info("%s: scan %d of %d, %s", source.name, number, len(source.scans), scan.name)
             run.points += len(scan.cloud)
             _baselines(run, scan, rng, model)
-            prompts = source.prompts(scan)
-            for density, some in itertools.groupby(settings, lambda s: s.density):
-                cloud, answer = resampled(scan.cloud, density)
-                for setting in some:
-                    used, name, _, _ = variant(model, setting.tokenizer, setting.normalise)
-                    scaled = cloud.scaled(setting.scale)
-                    with measured(model.clip.device) as cost:
-                        labels = predict(used, scaled, prompts, name)
-                    run.add(setting, scan, labels[answer], cost, len(cloud))
-        for row in run.rows(model):
-            rows.append(row)
-            report(row)
+            for row in run.baselines() if last else ():
+                add(row)
+            for setting, weights in _labelled(run, scan, model, settings):
+                if last:
+                    add(run.row(setting, weights))
     return rows
 
 
+def _labelled(
+    run: _Run, scan: Scan, model: S4Token, settings: Sequence[Setting]
+) -> Iterable[tuple[Setting, str]]:
+    """Count a scan's labels under every setting, yielding each, and what its weights are."""
+    prompts = run.source.prompts(scan)
+    for density, some in itertools.groupby(settings, lambda s: s.density):
+        cloud, answer = resampled(scan.cloud, density)
+        for setting in some:
+            used, name, _, weights = variant(model, setting.tokenizer, setting.normalise)
+            scaled = cloud.scaled(setting.scale)
+            with measured(model.clip.device) as cost:
+                labels = predict(used, scaled, prompts, name)
+            run.add(setting, scan, labels[answer], cost, len(cloud))
+            yield setting, weights
+
+
 def rows_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return rows as flat JSON-ready dictionaries, scores rounded to 0.01."""
-    rounded = lambda v: round(v, 2) if isinstance(v, float) else v  # noqa: E731
+    """Return rows as flat JSON-ready dictionaries, scores rounded to 0.001."""
+    rounded = lambda v: round(v, 3) if isinstance(v, float) else v  # noqa: E731
     out = []
     for row in rows:
         flat = asdict(row)

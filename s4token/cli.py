@@ -47,6 +47,7 @@ def _parser() -> _Parser:
 
     def model_options(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--checkpoint", type=Path, help="trained tokenizers (default: shipped)")
+        sub.add_argument("--clip", help="open_clip NAME:TAG (or :PATH) for the 2D teacher alone")
         sub.add_argument("--device", default="cpu", help="cpu or cuda")
 
     sub = verb("segment", _segment, "label a scan by words")
@@ -101,7 +102,6 @@ def _data_verbs(verb: Any, model_options: Any) -> None:
     sub.add_argument("--scales", nargs="+", type=float, default=(1.0,))
     sub.add_argument("--densities", nargs="+", type=float, default=(1.0,))
     sub.add_argument("--limit", type=int, help="so many scans of a data set, evenly spread")
-    sub.add_argument("--clip", help="open_clip NAME:TAG for the 2D teacher (multiview) alone")
     sub.add_argument("--json", type=Path, help="write the rows here")
     sub.add_argument("--verbose", action="store_true", help="name each scan as its turn comes")
     model_options(sub)
@@ -167,16 +167,29 @@ def _read(path: Path, up: str | None) -> Any:
     return replace(cloud, up=axis)
 
 
+def _model(options: argparse.Namespace) -> Any:
+    """Load the checkpoint, or the CLIP of --clip without any tokenizer trained for it."""
+    from s4token.backbone import FrozenCLIP
+    from s4token.model import S4Token, check_device, load
+
+    if not options.clip:
+        return load(options.checkpoint, options.device)
+    check_device(options.device)
+    clip = FrozenCLIP.load(*options.clip.partition(":")[::2])
+    return S4Token(clip).eval().to(options.device)
+
+
 def _segment(options: argparse.Namespace) -> None:
     from s4token.io import write
-    from s4token.model import load
     from s4token.multiview import encode_views
     from s4token.segment import THRESHOLD, check_prompts, segment
 
     _writable(options.out, ".ply")
     check_prompts(options.prompts)
     cloud = _read(options.scan, options.up)
-    model = load(options.checkpoint, options.device)
+    if options.clip and options.engine != "multiview":
+        raise ValueError("--clip: no tokenizer is trained for it; add --engine multiview")
+    model = _model(options)
     say = lambda fraction, stage: print(f"{100 * fraction:3.0f} % {stage}", file=sys.stderr)  # noqa: E731
     if options.engine == "multiview":
         grouping = model.grouping(options.tokenizer, options.count)
@@ -230,22 +243,15 @@ def _partition(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from s4token.benchmark import evaluate, rows_json
     from s4token.datasets import open_data
-    from s4token.model import S4Token, load
     from s4token.zero_shot import evaluate_objects, object_rows_json
 
     logging.getLogger("s4token").setLevel(logging.INFO if options.verbose else logging.WARNING)
     data = [open_data(name) for name in options.data]
     if options.json:
         _writable(options.json, ".json")
-    if options.clip:
-        from s4token.backbone import FrozenCLIP
-
-        if set(options.tokenizers) != {"multiview"}:
-            raise ValueError("--clip: no tokenizer is trained for it; add --tokenizers multiview")
-        clip = FrozenCLIP.load(*options.clip.partition(":")[::2])
-        model = S4Token(clip).eval().to(options.device)
-    else:
-        model = load(options.checkpoint, options.device)
+    if options.clip and set(options.tokenizers) != {"multiview"}:
+        raise ValueError("--clip: no tokenizer is trained for it; add --tokenizers multiview")
+    model = _model(options)
     names = ("tokenizers", "normalise", "scales", "densities", "limit")
     how = {name: getattr(options, name) for name in names}
     print(
@@ -257,7 +263,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     rows = rows_json(evaluate(model, scenes, report=report, **how))
     objects = object_rows_json(evaluate_objects(model, shapes, report=report, **how))
     if options.json:
-        found = {"rows": rows, "objects": objects, "model": model.description}
+        load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+        machine = {"device": options.device, "cores": os.cpu_count(), "load_average": load}
+        found = {"rows": rows, "objects": objects, "model": model.description, "machine": machine}
         temporary = options.json.with_name(f".{options.json.name}.{os.getpid()}")
         temporary.write_text(json.dumps(found, indent=1) + "\n")
         os.replace(temporary, options.json)

@@ -194,7 +194,7 @@ def load(
     another CLIP.
     """
     path = Path(path) if path else DEFAULT_CHECKPOINT
-    _check_device(device)
+    check_device(device)
     state, header = checkpoint.load(path, kind="tokenizers")
     wanted = header["clip"]
     if clip is None:
@@ -220,7 +220,8 @@ def _tag(identity: Mapping[str, str]) -> str | None:
     return None if identity["name"] == SMALL_NAME else identity["tag"]
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise ValueError when a device is none, or is not there."""
     try:
         kind = torch.device(device).type
     except RuntimeError:

@@ -31,12 +31,26 @@ def bootstrap(
     return float(low), float(high)
 
 
-def matrix_iou(matrix: Float[np.ndarray, "C Cp1"]) -> Float[np.ndarray, "C"]:
-    """Return IoU per class in percent from a confusion matrix; NaN where the truth has none."""
-    total = matrix.sum(axis=1)
-    hit = np.diagonal(matrix)
-    union = total + matrix[:, :-1].sum(axis=0) - hit
-    return np.where(total > 0, 100 * hit / np.maximum(union, 1), np.nan)
+def counts_of(scan: Scan, predicted: Int[np.ndarray, "N"]) -> Int[np.ndarray, "3 C"]:
+    """Return per class how many points are true, predicted and both, among the labelled points.
+
+    All that IoU and accuracy need: a confusion matrix per scan would not fit for 200 classes.
+    """
+    matrix = confusion_matrix(truth_of(scan), predicted, len(scan.classes))
+    return np.stack([matrix.sum(axis=1), matrix[:, :-1].sum(axis=0), np.diagonal(matrix)])
+
+
+def constant_counts(counts: Int[np.ndarray, "3 C"], best: int) -> Int[np.ndarray, "3 C"]:
+    """Return the counts if every labelled point had been called class ``best``."""
+    out = np.zeros_like(counts)
+    out[0], out[1, best], out[2, best] = counts[0], counts[0].sum(), counts[0, best]
+    return out
+
+
+def class_iou(counts: Float[np.ndarray, "3 C"] | Int[np.ndarray, "3 C"]) -> np.ndarray:
+    """Return IoU per class in percent, (C,); NaN where the truth has none."""
+    true, predicted, hit = counts
+    return np.where(true > 0, 100 * hit / np.maximum(true + predicted - hit, 1), np.nan)
 
 
 def truth_of(scan: Scan) -> Int[np.ndarray, "N"]:
@@ -48,30 +62,35 @@ def truth_of(scan: Scan) -> Int[np.ndarray, "N"]:
 
 @dataclass
 class SegmentTally:
-    """Add up confusion over scans of one class list; mIoU over the classes in the truth.
+    """Add up counts over scans of one class list; mIoU over the classes in the truth.
 
     background: classes that ``foreground`` leaves out of its mean; they still compete.
     """
 
     classes: tuple[str, ...]
     background: tuple[str, ...] = ()
-    matrices: list[Int[np.ndarray, "C Cp1"]] = field(default_factory=list)
+    counts: list[Int[np.ndarray, "3 C"]] = field(default_factory=list)
 
     def add(self, scan: Scan, predicted: Int[np.ndarray, "N"]) -> None:
-        """Count a scan; points without truth do not count, points without a label are wrong."""
-        self.matrices.append(confusion_matrix(truth_of(scan), predicted, len(self.classes)))
+        """Count a scan; points without truth do not count, points without a label are wrong.
+
+        Raises ValueError when the scan has no labels or another class list.
+        """
+        if scan.classes != self.classes:
+            raise ValueError(f"{scan.name}: its classes are not those of the data set")
+        self.counts.append(counts_of(scan, predicted))
 
     def scores(self) -> dict[str, float]:
         """Return mIoU, mAcc and OA in percent. Raises ValueError without a labelled point."""
-        matrix = np.sum(self.matrices, axis=0)
-        total, hit = matrix.sum(axis=1), np.diagonal(matrix)
-        if total.sum() == 0:
+        total = np.sum(self.counts, axis=0)
+        true, _, hit = total
+        if true.sum() == 0:
             raise ValueError("truth: no labelled point to score against")
-        seen = total > 0
+        seen = true > 0
         return {
-            "mIoU": float(np.nanmean(matrix_iou(matrix))),
-            "mAcc": 100 * float((hit[seen] / total[seen]).mean()),
-            "OA": 100 * float(hit.sum() / total.sum()),
+            "mIoU": float(np.nanmean(class_iou(total))),
+            "mAcc": 100 * float((hit[seen] / true[seen]).mean()),
+            "OA": 100 * float(hit.sum() / true.sum()),
         }
 
     def extras(self) -> dict[str, float | None]:
@@ -80,36 +99,31 @@ class SegmentTally:
 
     def foreground(self) -> float | None:
         """Return the mean IoU of the classes outside ``background`` that the truth has."""
-        iou = matrix_iou(np.sum(self.matrices, axis=0))
+        iou = class_iou(np.sum(self.counts, axis=0))
         kept = iou[[c not in self.background for c in self.classes]]
         return float(np.nanmean(kept)) if np.isfinite(kept).any() else None
 
     def interval(self) -> tuple[float, float] | None:
         """Return the 95 % bootstrap interval of mIoU over scans."""
-        flat = np.stack(self.matrices).reshape(len(self.matrices), -1).astype(np.float64)
-        shape = self.matrices[0].shape
-        mean = lambda weights: np.nanmean(matrix_iou((weights @ flat).reshape(shape)))  # noqa: E731
-        return bootstrap(len(flat), lambda w: float(mean(w)))
+        counts = np.stack(self.counts).astype(np.float64)
+        flat = counts.reshape(len(counts), -1)
+        resum = lambda weights: (weights @ flat).reshape(3, -1)  # noqa: E731
+        return bootstrap(len(flat), lambda w: float(np.nanmean(class_iou(resum(w)))))
 
     def majority(self) -> SegmentTally:
         """Return the tally of calling every point the most frequent class of all scans."""
-        counts = [matrix.sum(axis=1) for matrix in self.matrices]
-        best = int(np.sum(counts, axis=0).argmax())
-        out = SegmentTally(self.classes, self.background)
-        for count in counts:
-            matrix = np.zeros((len(count), len(count) + 1), dtype=np.int64)
-            matrix[:, best] = count
-            out.matrices.append(matrix)
-        return out
+        best = int(np.sum(self.counts, axis=0)[0].argmax())
+        constant = [constant_counts(c, best) for c in self.counts]
+        return SegmentTally(self.classes, self.background, constant)
 
 
-def part_iou(matrix: Int[np.ndarray, "P Pp1"]) -> float:
+def part_iou(counts: Int[np.ndarray, "3 P"]) -> float:
     """Return the mean IoU of a shape's parts in percent.
 
     A part that neither truth nor prediction has counts as 100 (PointNet, arXiv 1612.00593).
     """
-    hit = np.diagonal(matrix)
-    union = matrix.sum(axis=1) + matrix[:, :-1].sum(axis=0) - hit
+    true, predicted, hit = counts
+    union = true + predicted - hit
     return 100 * float(np.where(union > 0, hit / np.maximum(union, 1), 1.0).mean())
 
 
@@ -130,17 +144,16 @@ class PartTally:
     """
 
     categories: list[str] = field(default_factory=list)
-    matrices: list[Int[np.ndarray, "P Pp1"]] = field(default_factory=list)
+    counts: list[Int[np.ndarray, "3 P"]] = field(default_factory=list)
 
     def add(self, scan: Scan, predicted: Int[np.ndarray, "N"]) -> None:
         """Count a shape whose labels are the parts of its category."""
         self.categories.append(str(scan.category))
-        self.matrices.append(confusion_matrix(truth_of(scan), predicted, len(scan.classes)))
+        self.counts.append(counts_of(scan, predicted))
 
     def scores(self) -> dict[str, float]:
         """Return class mIoU, mean accuracy over categories, and OA, in percent."""
-        hits = np.array([np.trace(m[:, :-1]) for m in self.matrices])
-        points = np.array([m.sum() for m in self.matrices])
+        points, hits = (np.array([c[row].sum() for c in self.counts]) for row in (0, 2))
         accuracy = (100 * hits / np.maximum(points, 1)).tolist()
         return {
             "mIoU": float(np.mean(category_means(self._iou(), self.categories))),
@@ -149,7 +162,7 @@ class PartTally:
         }
 
     def _iou(self) -> list[float]:
-        return [part_iou(m) for m in self.matrices]
+        return [part_iou(c) for c in self.counts]
 
     def extras(self) -> dict[str, float | None]:
         """Return the mean over all shapes, whatever their category ("instance mIoU")."""
@@ -169,11 +182,10 @@ class PartTally:
     def majority(self) -> PartTally:
         """Return the tally of calling every point the most frequent part of its category."""
         sums: dict[str, np.ndarray] = {}
-        for category, matrix in zip(self.categories, self.matrices, strict=True):
-            sums[category] = sums.get(category, 0) + matrix.sum(axis=1)
-        out = PartTally(list(self.categories))
-        for category, matrix in zip(self.categories, self.matrices, strict=True):
-            constant = np.zeros_like(matrix)
-            constant[:, int(sums[category].argmax())] = matrix.sum(axis=1)
-            out.matrices.append(constant)
-        return out
+        for category, counts in zip(self.categories, self.counts, strict=True):
+            sums[category] = sums.get(category, 0) + counts[0]
+        constant = [
+            constant_counts(counts, int(sums[category].argmax()))
+            for category, counts in zip(self.categories, self.counts, strict=True)
+        ]
+        return PartTally(list(self.categories), constant)

@@ -172,7 +172,7 @@ def evaluate_objects(
 
 
 def object_rows_json(rows: Sequence[ObjectRow]) -> list[dict[str, Any]]:
-    """Return rows as flat JSON-ready dictionaries, scores rounded to 0.01."""
+    """Return rows as flat JSON-ready dictionaries, scores rounded to 0.001."""
     out = []
     for row in rows:
         flat = asdict(row)
@@ -181,7 +181,7 @@ def object_rows_json(rows: Sequence[ObjectRow]) -> list[dict[str, Any]]:
         flat |= {"top1_low": low, "top1_high": high}
         exact = ("scale", "density")
         rounded = {
-            k: round(v, 2) if isinstance(v, float) and k not in exact else v
+            k: round(v, 3) if isinstance(v, float) and k not in exact else v
             for k, v in flat.items()
         }
         out.append(rounded | stated)

@@ -178,6 +178,18 @@ BAD = [
     (["evaluate", "scannet:nowhere"], "nowhere"),
     (["evaluate", "matterport:nowhere"], "no reader for 'matterport:'"),
     (["evaluate", "SCAN", "--clip", "ViT-B-32:x"], "--tokenizers multiview"),
+    (
+        ["evaluate", "SCAN", "--tokenizers", "multiview", "--clip", "ViT-B-16-SigLIP:webli"],
+        "vit_base_patch16_siglip_224",
+    ),
+    (
+        ["evaluate", "SCAN", "--tokenizers", "multiview", "--clip", "RN50:x", "--device", "tpu7"],
+        "device",
+    ),
+    (
+        ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--clip", "ViT-B-32:x"],
+        "--engine multiview",
+    ),
     (["check", "s3dis:nowhere"], "nowhere"),
     (["evaluate", "SCAN"], "labels"),
     (["evaluate", "SCAN", "--json", "x.txt"], "x.txt"),

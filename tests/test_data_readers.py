@@ -7,6 +7,7 @@ import logging
 import shutil
 import sys
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -173,6 +174,16 @@ def test_a_full_size_listing_reads_nothing_and_takes_no_time(tmp_path):
         scans.subset(0)
     with pytest.raises(IndexError):
         scans[1513]
+
+
+def test_going_through_a_data_set_keeps_no_scan(tmp_path):
+    names = tuple(f"scene0000_{i:02}" for i in range(4))
+    scans = scannet(trees.scannet(tmp_path, names))
+    alive: list[weakref.ref] = []
+    for scan in scans:
+        alive.append(weakref.ref(scan.cloud))
+        assert sum(ref() is not None for ref in alive) <= 2  # this one, and the one before it
+    assert len(alive) == 4
 
 
 # S3DIS

@@ -11,7 +11,7 @@ from s4token.tallies import (
     SegmentTally,
     bootstrap,
     category_means,
-    matrix_iou,
+    class_iou,
     part_iou,
 )
 from s4token.types import PointCloud, Scan
@@ -46,7 +46,7 @@ def test_one_scan_equals_segmentation_score():
     score = segmentation_score(truth, predicted, 4)
     expected = {"mIoU": score.mIoU, "mAcc": score.mAcc, "OA": score.OA}
     assert tally.scores() == pytest.approx(expected)
-    np.testing.assert_allclose(matrix_iou(tally.matrices[0]), score.iou)
+    np.testing.assert_allclose(class_iou(tally.counts[0]), score.iou)
 
 
 def test_majority_is_of_the_whole_set():
@@ -63,7 +63,9 @@ def test_nothing_labelled():
     with pytest.raises(ValueError, match="no labelled point"):
         tally.scores()
     with pytest.raises(ValueError, match="no labels to compare with"):
-        tally.add(Scan("s", PointCloud(np.zeros((1, 3)))), np.array([1]))
+        tally.add(Scan("s", PointCloud(np.zeros((1, 3))), classes=WORDS), np.array([1]))
+    with pytest.raises(ValueError, match="s: its classes are not those"):
+        tally.add(scan([1], ("sky",)), np.array([1]))
 
 
 def test_parts_by_hand():
@@ -73,7 +75,7 @@ def test_parts_by_hand():
     tally.add(scan([2, 2], mug, "mug"), np.array([2, 2]))  # nobody has a handle: 1 and 1
     tally.add(scan([1, 2], bag, "bag"), np.array([2, 1]))  # 0 and 0
     first = 100 * (1 / 2 + 2 / 3) / 2
-    assert [part_iou(m) for m in tally.matrices] == pytest.approx([first, 100, 0])
+    assert [part_iou(c) for c in tally.counts] == pytest.approx([first, 100, 0])
     scores = tally.scores()
     assert scores["mIoU"] == pytest.approx(((first + 100) / 2 + 0) / 2)
     assert tally.extras()["instance_mIoU"] == pytest.approx((first + 100) / 3)
@@ -81,7 +83,7 @@ def test_parts_by_hand():
     assert pytest.approx(100 * 5 / 8) == scores["OA"]
     # Mugs are bodies for the most part: 0 and 1/2 of the first, 1 and 1 of the second.
     most = tally.majority()
-    assert [part_iou(m) for m in most.matrices] == pytest.approx([25, 100, 25])
+    assert [part_iou(c) for c in most.counts] == pytest.approx([25, 100, 25])
 
 
 def test_category_means_leave_out_what_is_no_number():

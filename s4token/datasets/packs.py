@@ -12,6 +12,9 @@ from s4token.materials import CERAMICS, FABRICS, METALS, PLASTICS, WOODS, tinted
 from s4token.synthetic import Named
 from s4token.types import Scan
 
+WHOLE = "whole pack; not held out from a model that was trained with it"
+"""What a row says about the split of a pack: it has none."""
+
 
 def objects(path: str | Path) -> list[Named]:
     """Read a pack of coloured objects (``objects.npz``) to furnish synthetic rooms with.
@@ -69,5 +72,5 @@ def object_scans(path: str | Path) -> Scans:
 
     items = tuple(range(len(things)))
     return Scans(
-        f"objects:{path}", "all", "classify", categories, items, read_one, lambda i: [path]
+        f"objects:{path}", WHOLE, "classify", categories, items, read_one, lambda i: [path]
     )

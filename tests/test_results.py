@@ -1,0 +1,84 @@
+"""The document of results says what the JSON files say, and is up to date."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+
+import open_clip
+import pytest
+import torch
+import trees
+
+from benchmarks import real_clip, results
+
+ROW = {"data": "room", "tokenizer": "superpoint", "normalise": "token", "scale": 1.0,
+       "density": 1.0, "mIoU": 41.26, "mAcc": 50.0, "OA": 60.0, "seconds": 1.5, "peak_mb": 800.4,
+       "mIoU_low": None, "mIoU_high": None, "weights": "trained for this"}  # fmt: skip
+PUBLISHED = [{"data": "scannet", "metric": "mIoU", "method": "Them", "value": "9.9",
+              "differs": "labels"}]  # fmt: skip
+
+
+def test_tables_hold_the_figures():
+    other = ROW | {"scale": 1000.0, "mIoU": 12.34}
+    star = ROW | {"normalise": "none", "mIoU": 7.0, "weights": "trained with x, not this"}
+    sure = ROW | {"tokenizer": "knn", "mIoU_low": 30.0, "mIoU_high": 50.04}
+    machine = {"device": "cpu", "cores": 2, "load_average": 7.5}
+    content = {"rows": [ROW, other, star, sure], "machine": machine}
+    text = results.document({"a.json": content}, PUBLISHED)
+    assert "Run on cpu, 2 cores, load average 7.5" in text
+    assert "| superpoint normalised | 1 | 41.3 | 50.0 | 60.0 | 1.50 | 800 |" in text
+    assert "| superpoint normalised | 1 | 41.3 | 12.3 |" in text and "foreground" not in text
+    assert "superpoint metric*" in text and "41.3 [30.0, 50.0]" in text
+    assert "| Them | 9.9 | labels |" in text and "not measured" in text
+
+
+def test_all_and_foreground_stand_in_two_columns_and_ours_beside_theirs():
+    row = ROW | {"data": "scannet", "foreground_mIoU": 22.22}
+    text = results.document({"a.json": {"rows": [row]}}, PUBLISHED)
+    assert "| tokens | density | mIoU | foreground_mIoU |" in text and "| 41.3 | 22.2 |" in text
+    assert "| **superpoint normalised** | 41.3 | `a.json` |" in text and "not measured" not in text
+
+
+def test_plot_is_svg_with_a_line_per_tokenizer():
+    rows = [
+        ROW | {"scale": s, "mIoU": v, "tokenizer": t}
+        for t, values in (("superpoint", (40, 40, 40)), ("knn", (1, 45, 3)))
+        for s, v in zip((0.001, 1, 1000), values, strict=True)
+    ]
+    found = results.curves({"a.json": {"rows": rows}})
+    assert found == {
+        "room": {
+            "superpoint normalised": [(0.001, 40), (1, 40), (1000, 40)],
+            "knn normalised": [(0.001, 1), (1, 45), (1000, 3)],
+        }
+    }
+    root = ET.fromstring(results.plot(found))
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    heights = [[float(p.split(",")[1]) for p in e.attrib["points"].split()] for e in lines]
+    assert len(set(heights[0])) == 1 and heights[1][1] < heights[0][0] < heights[1][0]
+    assert results.curves({"a.json": {"rows": [ROW]}}) == {}
+
+
+def test_the_document_is_up_to_date():
+    assert results.main(["--check"]) == 0, "run python -m benchmarks.results"
+
+
+def test_every_published_figure_says_how_it_differs():
+    for entry in json.loads((results.HERE / "published.json").read_text()):
+        assert set(entry) == {"data", "metric", "method", "value", "differs"} and entry["differs"]
+
+
+@pytest.mark.slow
+def test_real_clip_runs_with_random_weights_of_a_real_architecture(tmp_path):
+    weights, out = tmp_path / "weights.pt", tmp_path / "out.json"
+    torch.save(open_clip.create_model("ViT-S-32-alt").state_dict(), weights)
+    data = [f"scannet:{trees.scannet(tmp_path / 's')}", f"meshes:{trees.meshes(tmp_path / 'm')}"]
+    words = [*data, "--clips", f"ViT-S-32-alt:{weights}", "--limit", "1", "--json", str(out)]
+    assert real_clip.main([*words, "--text-folder", str(tmp_path / "text")]) == 0
+    found = json.loads(out.read_text())
+    assert [(r["data"], r["dense"]) for r in found["rows"]] == [
+        ("scannet", "value"),
+        ("scannet", "self"),
+    ]
+    assert len(found["objects"]) == 2 and list((tmp_path / "text").glob("*.npy"))
