@@ -12,6 +12,7 @@ from jaxtyping import install_import_hook
 # which a wrapper would break.
 CHECKED = (
     "augment",
+    "baselines",
     "benchmark",
     "grouping",
     "metrics",
@@ -20,7 +21,9 @@ CHECKED = (
     "objectives.distillation",
     "scatter",
     "superpoints",
+    "tallies",
     "tokenizer",
+    "zero_shot",
 )
 # An int where a float is expected is no mistake.
 checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
