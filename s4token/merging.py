@@ -1,52 +1,109 @@
 """Region merging on a neighbourhood graph: the compiled core of ``superpoints``.
 
 A region carries the moments that its energy needs, so that a merge is an addition. Columns of a
-region's moments, all weighted by surface area: 0 area, 1-3 position, 4-9 normal outer product (xx,
-xy, xz, yy, yz, zz; blind to the normal's sign), 10-12 colour. An edge carries its border length
-and the contrast summed along that border.
+region's moments: 0 area; weighted by area 1-3 position, 4-9 normal outer product (xx, xy, xz, yy,
+yz, zz; blind to the normal's sign), 10-12 colour; 13-14 contrast and length of the borders that
+merging has made interior. An edge carries its border length and the contrast summed along it.
 """
 
 from __future__ import annotations
 
 import heapq
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
 
-MOMENTS = 13
+MOMENTS = 15
+SOFT = 0.01
+"""Distance of normals or colours below which it counts less: rounding, and noise."""
 FIRST = 1e9
 """Head start, in units of energy, of merges that make a too small region vanish."""
 
 
+class Weights(NamedTuple):
+    """What the energy of a merge weighs; all but ``area`` are plain numbers.
+
+    area: of the mean superpoint, in the square of the cloud's unit.
+    position: of the distance of centres over the mean superpoint's side.
+    normal, colour: of the distances of mean normals (as outer products, 0 to 1) and of mean
+    colours (0 to 1). bend: how much a bent region's normal counts less.
+    contrast: of the mean contrast along the common border, less ``inner`` times that inside the
+    smoother of the two regions.
+    """
+
+    area: float
+    position: float
+    normal: float
+    colour: float
+    bend: float
+    contrast: float
+    inner: float
+
+
 @njit(cache=True, nogil=True)
-def merge_cost(
-    a: np.ndarray, b: np.ndarray, length: float, contrast: float, weights: np.ndarray
-) -> float:
+def _soft(square: float) -> float:
+    """Return a distance from its square, but quadratic near 0 (pseudo-Huber)."""
+    return np.sqrt(square + SOFT * SOFT) - SOFT
+
+
+@njit(cache=True, nogil=True)
+def merge_cost(a: np.ndarray, b: np.ndarray, length: float, contrast: float, w: Weights) -> float:
     """Return the dimensionless energy that merging two adjacent regions would add.
 
-    Ward's criterion on mean position, normal and colour, plus the mean contrast along the common
-    border, all times the harmonic area, over a power of the border's length.
-    weights: unit area (the mean superpoint's), then the weights of position, normal, colour and
-    contrast, and that power.
+    A robust relative of Ward's criterion: distances, not their squares, between mean positions,
+    normals and colours, plus the contrast along the common border as far as it exceeds what is
+    usual inside, so that texture and noise are no borders; times the harmonic area to the power
+    3/4, so that small but distinct things outlive large alike ones; over the eighth root of the
+    border's length.
     """
-    unit = weights[0]
     wa, wb = a[0], b[0]
-    position = normal = colour = 0.0
+    position = normal = colour = flat = 0.0
     for j in range(1, 4):
         d = a[j] / wa - b[j] / wb
         position += d * d
     for j in range(4, 10):
-        d = a[j] / wa - b[j] / wb
         # Off-diagonal entries stand twice in the matrix.
-        normal += d * d * (1.0 if j in (4, 7, 9) else 2.0)
+        twice = 1.0 if j in (4, 7, 9) else 2.0
+        x, y = a[j] / wa, b[j] / wb
+        normal += twice * (x - y) * (x - y)
+        flat += twice * 0.5 * (x * x + y * y)
     for j in range(10, 13):
         d = a[j] / wa - b[j] / wb
         colour += d * d
-    mean = weights[2] * normal + weights[3] * colour + weights[1] * position / unit
-    harmonic = wa * wb / ((wa + wb) * unit)
-    energy = harmonic * (mean + weights[4] * contrast / length)
-    return energy / (length / np.sqrt(unit)) ** weights[5]
+    # ``flat`` is 1 where all normals of either region agree, and less the more they differ.
+    unlike = w.position * np.sqrt(position / w.area) + w.colour * _soft(colour / 3.0)
+    unlike += w.normal * _soft(0.5 * normal / (1.0 + w.bend * (1.0 - flat)))
+    inner_a = a[13] / a[14] if a[14] > 0.0 else 0.0
+    inner_b = b[13] / b[14] if b[14] > 0.0 else 0.0
+    unlike += w.contrast * max(contrast / length - w.inner * min(inner_a, inner_b), 0.0)
+    harmonic = wa * wb / ((wa + wb) * w.area)
+    border = np.sqrt(np.sqrt(length * length / w.area))
+    return np.sqrt(harmonic * np.sqrt(harmonic)) * unlike / np.sqrt(np.sqrt(border))
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def point_edges(index, fade, area, normals, normal_weight, color, color_weight):
+    """Return (a, b, length, contrast) of directed edges from every point to its neighbours.
+
+    index: (N, K) with the point itself first; fade: (N, K') weights of the first K' of them, which
+    get edges; area: (N,) surface that a point stands for; normals, color: (N, 3).
+    """
+    n, k = len(index), fade.shape[1] - 1
+    a, b = np.empty(n * k, np.int32), np.empty(n * k, np.int32)
+    length, contrast = np.empty(n * k), np.empty(n * k)
+    for i in prange(n):
+        for q in range(k):
+            j, e = index[i, q + 1], i * k + q
+            cosine = colour = 0.0
+            for x in range(3):
+                cosine += normals[i, x] * normals[j, x]
+                colour += (color[i, x] - color[j, x]) ** 2
+            a[e], b[e] = i, j
+            length[e] = fade[i, q + 1] * np.sqrt(min(area[i], area[j])) / (k + 1)
+            bend = normal_weight * _soft(max(1.0 - cosine * cosine, 0.0))
+            contrast[e] = length[e] * (bend + color_weight * _soft(colour / 3.0))
+    return a, b, length, contrast
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -68,8 +125,17 @@ def _best_edges(cost, a, b, n):
 
 
 @njit(cache=True, nogil=True)
+def _merge(moments, size, u, v, length, contrast):
+    """Add region v and the border it shared with u to region u."""
+    moments[u] += moments[v]
+    moments[u, 13] += contrast
+    moments[u, 14] += length
+    size[u] += size[v]
+
+
+@njit(cache=True, nogil=True)
 def _contract(moments, size, label, target):
-    """Merge every region into its target (itself or a smaller id) and renumber densely."""
+    """Give every region its target's id (its own or a smaller one) and renumber densely."""
     n = len(target)
     new = np.empty(n, np.int64)
     k = 0
@@ -81,37 +147,51 @@ def _contract(moments, size, label, target):
             k += 1
         else:
             new[v] = new[target[v]]
-            moments[new[v]] += moments[v]
-            size[new[v]] += size[v]
     for i in range(len(label)):
         label[i] = new[label[i]]
     return new, k
 
 
-def unique_edges(a, b, length, contrast):
-    """Return undirected edges a < b once each, with length and contrast summed."""
-    low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
-    keep = low != high
-    key = (low * (int(high.max(initial=0)) + 1) + high)[keep]
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    if len(first) == 0:
-        return low[:0], high[:0], length[:0], contrast[:0]
-    pick = np.flatnonzero(keep)[order]
-    return (
-        low[pick[first]],
-        high[pick[first]],
-        np.add.reduceat(length[pick], first),
-        np.add.reduceat(contrast[pick], first),
-    )
+@njit(cache=True, nogil=True)
+def unique_edges(a, b, length, contrast, n):
+    """Return undirected edges a < b of n regions once each, with length and contrast summed."""
+    m = len(a)
+    start = np.zeros(n + 1, np.int64)
+    for e in range(m):
+        if a[e] != b[e]:
+            start[min(a[e], b[e]) + 1] += 1
+    for u in range(n):
+        start[u + 1] += start[u]
+    place = start[:-1].copy()
+    order = np.empty(start[n], np.int32)
+    for e in range(m):
+        if a[e] != b[e]:
+            u = min(a[e], b[e])
+            order[place[u]] = e
+            place[u] += 1
+    low, high = np.empty(start[n], np.int32), np.empty(start[n], np.int32)
+    lengths, contrasts = np.empty(start[n]), np.empty(start[n])
+    last = np.full(n, -1, np.int64)
+    k = 0
+    for u in range(n):
+        first = k
+        for e in order[start[u] : start[u + 1]]:
+            v = max(a[e], b[e])
+            if last[v] >= first:
+                lengths[last[v]] += length[e]
+                contrasts[last[v]] += contrast[e]
+            else:
+                low[k], high[k], lengths[k], contrasts[k] = u, v, length[e], contrast[e]
+                last[v] = k
+                k += 1
+    return low[:k], high[:k], lengths[:k], contrasts[:k]
 
 
 def merge_rounds(moments, size, edges, count, weights):
-    """Merge mutually best neighbours, the cheaper half per round, until ``count`` regions remain.
+    """Merge mutually best neighbours, round after round, until ``count`` regions remain.
 
-    Returns labels, moments, sizes and edges of the remaining regions. Rounds are parallel: within
-    one no decision depends on another.
+    Changes moments and sizes in place. Returns labels, moments, sizes and edges of the remaining
+    regions. Rounds are parallel: within one no decision depends on another.
     """
     n = len(moments)
     label = np.arange(n)
@@ -120,13 +200,20 @@ def merge_rounds(moments, size, edges, count, weights):
         cost = _costs(moments[:n], a, b, length, contrast, weights)
         best = _best_edges(cost, a, b, n)
         mutual = np.flatnonzero((best[a] == best[b]) & (best[a] == np.arange(len(a))))
-        keep = max(len(mutual) // 2, 1)
-        mutual = mutual[np.argsort(cost[mutual], kind="stable")[: min(keep, n - count)]]
+        if len(mutual) > n - count:
+            mutual = mutual[np.argsort(cost[mutual], kind="stable")[: n - count]]
         target = np.arange(n)
         target[b[mutual]] = a[mutual]
+        _merge_all(moments, size, a, b, length, contrast, mutual)
         new, n = _contract(moments, size, label, target)
-        a, b, length, contrast = unique_edges(new[a], new[b], length, contrast)
+        a, b, length, contrast = unique_edges(new[a], new[b], length, contrast, n)
     return label, moments[:n].copy(), size[:n].copy(), (a, b, length, contrast)
+
+
+@njit(cache=True, nogil=True)
+def _merge_all(moments, size, a, b, length, contrast, chosen):
+    for e in chosen:
+        _merge(moments, size, a[e], b[e], length[e], contrast[e])
 
 
 @njit(cache=True, nogil=True)
@@ -196,13 +283,14 @@ def _priority(moments, size, u, v, length, contrast, weights, smallest):
 
 
 @njit(cache=True, nogil=True)
-def merge_greedy(moments, size, a, b, length, contrast, weights, count, smallest):
+def merge_greedy(moments, size, edges, weights, count, smallest):
     """Merge the cheapest pair of adjacent regions until ``count`` remain or none is adjacent.
 
     Regions under ``smallest`` points go first. Returns one region id per input region.
     """
     moments, size = moments.copy(), size.copy()
-    length, contrast = length.copy(), contrast.copy()
+    a, b = edges[0], edges[1]
+    length, contrast = edges[2].copy(), edges[3].copy()
     n, m = len(moments), len(a)
     head, tail, following, ends = _borders(a, b, n)
     stamp, alive = np.zeros(m, np.int64), np.ones(m, np.bool_)
@@ -221,8 +309,7 @@ def merge_greedy(moments, size, a, b, length, contrast, weights, count, smallest
             continue
         u, v = min(ends[0, e], ends[1, e]), max(ends[0, e], ends[1, e])
         alive[e] = False
-        moments[u] += moments[v]
-        size[u] += size[v]
+        _merge(moments, size, u, v, length[e], contrast[e])
         parent[v] = u
         remaining -= 1
         _take_over(u, v, head, tail, following, ends)

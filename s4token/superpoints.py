@@ -9,18 +9,27 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from s4token import merging
-from s4token.geometry import fading_weights, knn, pca_normals
+from s4token.geometry import (
+    fading_weights,
+    knn,
+    morton_code,
+    pca_normals,
+    voxel_downsample,
+)
 from s4token.types import Groups, PointCloud
 
 log = logging.getLogger(__name__)
 
-NEIGHBOURS = 10
+NEIGHBOURS = 16
 NORMAL_NEIGHBOURS = 16
 FINE = 12
 """Regions per superpoint at which parallel rounds hand over to the exact greedy order."""
 SMALLEST = 8
-POSITION, NORMAL, COLOUR, CONTRAST, BORDER = 0.1, 1.0, 2.0, 0.3, 0.15
-"""Weights of the energy; ``merging.merge_cost`` says what they weigh."""
+"""Points of the smallest superpoint allowed, or an eighth of the mean where that is fewer."""
+LARGEST_CLOUD = 1_000_000
+"""Points above which the partition is that of one point per voxel; the others follow theirs."""
+POSITION, NORMAL, COLOUR, BEND, CONTRAST, INNER = 0.05, 1.0, 6.0, 6.0, 1.5, 1.5
+"""Weights of the energy; ``merging.Weights`` says what they weigh."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,12 @@ class Superpoints:
             return Groups.from_labels(np.arange(n))
         order = _canonical_order(cloud)
         ordered = cloud.select(order)
-        labels = self._partition(ordered)
+        if n > LARGEST_CLOUD:
+            kept, voxel = _thin(ordered.points)
+            log.info("superpoints: %d points partitioned through %d of them", n, len(kept))
+            labels = self._partition(ordered.select(kept))[voxel]
+        else:
+            labels = self._partition(ordered)
         back = np.empty(n, dtype=np.int64)
         back[order] = labels
         return Groups.from_labels(back)
@@ -64,15 +78,22 @@ class Superpoints:
         extent = float(points.max())
         points /= extent if extent > 0 else 1.0
         moments, edges = _graph(points, cloud.colors)
-        area = float(moments[:, 0].sum()) / self.count
-        weights = np.array([area, POSITION * self.compactness, NORMAL, COLOUR, CONTRAST, BORDER])
+        weights = merging.Weights(
+            area=float(moments[:, 0].sum()) / self.count,
+            position=POSITION * self.compactness,
+            normal=NORMAL,
+            colour=COLOUR,
+            bend=BEND,
+            contrast=CONTRAST,
+            inner=INNER,
+        )
         size = np.ones(len(points), dtype=np.int64)
         label, moments, size, edges = merging.merge_rounds(
             moments, size, edges, self.count * FINE, weights
         )
-        smallest = SMALLEST if len(points) >= 64 * self.count else 1
+        smallest = int(np.clip(len(points) // (8 * self.count), 1, SMALLEST))
         while True:
-            parent = merging.merge_greedy(moments, size, *edges, weights, self.count, smallest)
+            parent = merging.merge_greedy(moments, size, edges, weights, self.count, smallest)
             kept, new = np.unique(parent, return_inverse=True)
             if len(kept) <= self.count:
                 return new[label]
@@ -81,9 +102,25 @@ class Superpoints:
 
 
 def _canonical_order(cloud: PointCloud) -> Int[np.ndarray, "N"]:
-    """Sort by coordinates, then colours, so that the input's order cannot matter."""
-    keys = [] if cloud.colors is None else [cloud.colors[:, j] for j in (2, 1, 0)]
-    return np.lexsort([*keys, *(cloud.points[:, j] for j in (2, 1, 0))])
+    """Sort by Morton code, then by colours, so that the input's order cannot matter."""
+    code = morton_code(cloud.points)
+    if cloud.colors is None:
+        return np.argsort(code, kind="stable")
+    return np.lexsort([*cloud.colors.T, code])
+
+
+def _thin(
+    points: Float[np.ndarray, "N 3"],
+) -> tuple[Int[np.ndarray, "V"], Int[np.ndarray, "N"]]:
+    """Return at most ``LARGEST_CLOUD`` points, one per voxel, and each point's voxel."""
+    extent = float(np.ptp(points, axis=0).max())
+    size = extent / LARGEST_CLOUD**0.5
+    while True:
+        kept, voxel = voxel_downsample(points, size)
+        if len(kept) <= LARGEST_CLOUD:
+            return kept, voxel
+        # Surfaces: four times fewer voxels for twice their edge.
+        size *= 1.02 * (len(kept) / LARGEST_CLOUD) ** 0.5
 
 
 def _graph(
@@ -99,20 +136,16 @@ def _graph(
     middle = float(np.median(area[area > 0])) if (area > 0).any() else 1.0
     area = np.clip(area, middle / 30, middle * 30)
     color = np.zeros((n, 3)) if colors is None else colors.astype(np.float64)
-    moments = np.empty((n, merging.MOMENTS))
+    moments = np.zeros((n, merging.MOMENTS))
     moments[:, 0] = 1
     moments[:, 1:4] = points
     for column, (i, j) in enumerate(((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))):
         moments[:, 4 + column] = normals[:, i] * normals[:, j]
     moments[:, 10:13] = color
     moments *= area[:, None]
-    a = np.repeat(np.arange(n), near - 1)
-    b = index[:, 1:near].reshape(-1).astype(np.int64)
-    fade = fading_weights(distance[:, :near])[:, 1:].reshape(-1)
-    length = fade * np.sqrt(np.minimum(area[a], area[b])) / near
-    cosine = np.einsum("ij,ij->i", normals[a], normals[b])
-    difference = NORMAL * 2 * (1 - cosine**2) + COLOUR * ((color[a] - color[b]) ** 2).sum(axis=1)
-    return moments, merging.unique_edges(a, b, length, difference * length)
+    fade = fading_weights(distance[:, :near])
+    edges = merging.point_edges(index, fade, area, normals, NORMAL, color, COLOUR)
+    return moments, merging.unique_edges(*edges, n)
 
 
 def _bridge(moments, parent, edges):
@@ -131,4 +164,4 @@ def _bridge(moments, parent, edges):
     shortest = float(edges[2].min()) if len(edges[2]) else 1.0
     extra = np.full(len(a), shortest)
     merged = [np.concatenate(pair) for pair in zip(edges, (a, b, extra, extra), strict=True)]
-    return merging.unique_edges(*merged)
+    return merging.unique_edges(*merged, len(centres))

@@ -5,9 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s4token.merging import MOMENTS, merge_cost, merge_greedy, merge_rounds, unique_edges
+from s4token.merging import (
+    MOMENTS,
+    SOFT,
+    Weights,
+    merge_cost,
+    merge_greedy,
+    merge_rounds,
+    unique_edges,
+)
 
-WEIGHTS = np.array([3.0, 0.1, 1.0, 2.0, 0.3, 0.15])
+WEIGHTS = Weights(area=3.0, position=0.1, normal=1.0, colour=2.0, bend=4.0, contrast=0.8, inner=1.3)
 
 
 def graph(n=60, degree=4, seed=0, pieces=1):
@@ -15,7 +23,12 @@ def graph(n=60, degree=4, seed=0, pieces=1):
     rng = np.random.default_rng(seed)
     moments = rng.random((n, MOMENTS))
     moments[:, 0] = rng.uniform(0.5, 2, n)
-    moments[:, 1:] *= moments[:, :1]
+    normals = rng.normal(size=(n, 3, 3))
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+    outer = np.einsum("nki,nkj->nij", normals, normals) / 3
+    moments[:, 4:10] = outer[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    moments[:, 1:13] *= moments[:, :1]
+    moments[::2, 13:] = 0
     piece = np.arange(n) % pieces
     a, b = [], []
     for p in range(pieces):
@@ -23,22 +36,30 @@ def graph(n=60, degree=4, seed=0, pieces=1):
         a += [*own[:-1], *rng.choice(own, degree * len(own))]
         b += [*own[1:], *rng.choice(own, degree * len(own))]
     length, contrast = rng.uniform(0.1, 1, len(a)), rng.uniform(0, 1, len(a))
-    return moments, rng.integers(1, 5, n), unique_edges(np.array(a), np.array(b), length, contrast)
+    ends = np.array(a, np.int32), np.array(b, np.int32)
+    return moments, rng.integers(1, 5, n), unique_edges(*ends, length, contrast, n)
 
 
-def slow_cost(a, b, length, contrast, weights):
+def slow_cost(a, b, length, contrast, w):
     """The energy as its documentation says it, with matrices."""
+
+    def soft(distance):
+        return (distance**2 + SOFT**2) ** 0.5 - SOFT
 
     def means(m):
         xx, xy, xz, yy, yz, zz = m[4:10] / m[0]
-        return m[1:4] / m[0], np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]), m[10:] / m[0]
+        normal = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        return m[1:4] / m[0], normal, m[10:13] / m[0], m[13] / m[14] if m[14] else 0.0
 
-    (pa, na, ca), (pb, nb, cb) = means(a), means(b)
-    unit, position, normal, colour, border, power = weights
-    ward = position * ((pa - pb) ** 2).sum() / unit
-    ward += normal * ((na - nb) ** 2).sum() + colour * ((ca - cb) ** 2).sum()
-    harmonic = 1 / (1 / a[0] + 1 / b[0]) / unit
-    return harmonic * (ward + border * contrast / length) / (length / unit**0.5) ** power
+    (pa, na, ca, ia), (pb, nb, cb, ib) = means(a), means(b)
+    side = w.area**0.5
+    bent = 1 - ((na**2).sum() + (nb**2).sum()) / 2
+    unlike = w.position * np.linalg.norm(pa - pb) / side
+    unlike += w.normal * soft(np.linalg.norm(na - nb) / 2**0.5 / (1 + w.bend * bent) ** 0.5)
+    unlike += w.colour * soft(np.linalg.norm(ca - cb) / 3**0.5)
+    unlike += w.contrast * max(0, contrast / length - w.inner * min(ia, ib))
+    harmonic = 1 / (1 / a[0] + 1 / b[0]) / w.area
+    return harmonic**0.75 * unlike / (length / side) ** 0.125
 
 
 def slow_greedy(moments, size, edges, weights, count, smallest):
@@ -58,6 +79,7 @@ def slow_greedy(moments, size, edges, weights, count, smallest):
         }
         u, v = min(price, key=price.__getitem__)
         moments[u] += moments[v]
+        moments[u, 13:15] += border[u, v][::-1]
         size[u] += size[v]
         parent[parent == v] = u
         joined: dict[tuple[int, int], np.ndarray] = {}
@@ -87,9 +109,9 @@ def test_cost_has_no_unit():
     """Areas grow with the square of lengths; the energy does not."""
     moments, _, (a, b, length, contrast) = graph()
     s = 1000.0
-    scaled, weights = moments * s**2, WEIGHTS.copy()
+    scaled, weights = moments * s**2, WEIGHTS._replace(area=WEIGHTS.area * s**2)
     scaled[:, 1:4] *= s
-    weights[0] *= s**2
+    scaled[:, 13:] /= s
     for e in range(len(a)):
         cost = merge_cost(moments[a[e]], moments[b[e]], length[e], contrast[e], WEIGHTS)
         other = merge_cost(scaled[a[e]], scaled[b[e]], length[e] * s, contrast[e] * s, weights)
@@ -98,10 +120,11 @@ def test_cost_has_no_unit():
 
 def test_unique_edges_sum_what_they_join():
     a, b = np.array([3, 1, 2, 1, 3, 0]), np.array([1, 3, 2, 2, 1, 4])
-    got = unique_edges(a, b, np.arange(6.0), 10 * np.arange(6.0))
-    assert [e.tolist() for e in got] == [[0, 1, 1], [4, 2, 3], [5, 3, 5], [50, 30, 50]]
-    assert all(len(e) == 0 for e in unique_edges(a[:0], b[:0], np.zeros(0), np.zeros(0)))
-    assert all(len(e) == 0 for e in unique_edges(a[2:3], b[2:3], np.ones(1), np.ones(1)))
+    got = unique_edges(a, b, np.arange(6.0), 10 * np.arange(6.0), 5)
+    edges = sorted(zip(*(e.tolist() for e in got), strict=True))
+    assert edges == [(0, 4, 5, 50), (1, 2, 3, 30), (1, 3, 5, 50)]
+    assert all(len(e) == 0 for e in unique_edges(a[:0], b[:0], np.zeros(0), np.zeros(0), 5))
+    assert all(len(e) == 0 for e in unique_edges(a[2:3], b[2:3], np.ones(1), np.ones(1), 5))
 
 
 @pytest.mark.parametrize("count", [1, 7, 30, 59])
@@ -109,7 +132,7 @@ def test_unique_edges_sum_what_they_join():
 @pytest.mark.parametrize("seed", range(3))
 def test_greedy_equals_brute_force(count, smallest, seed):
     moments, size, edges = graph(seed=seed)
-    fast = merge_greedy(moments, size, *edges, WEIGHTS, count, smallest)
+    fast = merge_greedy(moments, size, edges, WEIGHTS, count, smallest)
     slow = slow_greedy(moments, size, edges, WEIGHTS, count, smallest)
     assert as_sets(fast) == as_sets(slow)
     assert len(as_sets(fast)) == count
@@ -118,7 +141,7 @@ def test_greedy_equals_brute_force(count, smallest, seed):
 def test_greedy_leaves_its_input_alone_and_stops_at_separate_pieces():
     moments, size, edges = graph(pieces=5)
     before = [x.copy() for x in (moments, size, *edges)]
-    parent = merge_greedy(moments, size, *edges, WEIGHTS, 2, 1)
+    parent = merge_greedy(moments, size, edges, WEIGHTS, 2, 1)
     assert as_sets(parent) == as_sets(np.arange(60) % 5)
     for old, new in zip(before, (moments, size, *edges), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -127,15 +150,20 @@ def test_greedy_leaves_its_input_alone_and_stops_at_separate_pieces():
 @pytest.mark.parametrize("count", [1, 10, 45])
 def test_rounds_keep_the_sums(count):
     moments, size, edges = graph(seed=3)
-    total, points = moments.sum(axis=0), size.sum()
+    total, points = moments[:, :13].sum(axis=0), size.sum()
     label, merged, sizes, (a, b, length, _) = merge_rounds(
         moments.copy(), size.copy(), edges, count, WEIGHTS
     )
     assert len(merged) == len(sizes) == len(np.unique(label)) == count
-    np.testing.assert_allclose(merged.sum(axis=0), total)
+    np.testing.assert_allclose(merged[:, :13].sum(axis=0), total)
     assert sizes.sum() == points
     for region in range(count):
-        np.testing.assert_allclose(merged[region], moments[label == region].sum(axis=0))
+        parts = label == region
+        expected = moments[parts].sum(axis=0)
+        # Borders between a region's parts have become interior.
+        inside = parts[edges[0]] & parts[edges[1]]
+        expected[13:] += edges[3][inside].sum(), edges[2][inside].sum()
+        np.testing.assert_allclose(merged[region], expected)
     # Borders between regions are the sums of the borders between their parts.
     crossing = label[edges[0]] != label[edges[1]]
     assert length.sum() == pytest.approx(edges[2][crossing].sum())
