@@ -59,7 +59,7 @@ def slow_cost(a, b, length, contrast, w):
     unlike += w.colour * soft(np.linalg.norm(ca - cb) / 3**0.5)
     unlike += w.contrast * max(0, contrast / length - w.inner * min(ia, ib))
     harmonic = 1 / (1 / a[0] + 1 / b[0]) / w.area
-    return harmonic**0.75 * unlike / (length / side) ** 0.125
+    return harmonic**0.75 * unlike / (length / side) ** 0.25
 
 
 def slow_greedy(moments, size, edges, weights, count, smallest):
