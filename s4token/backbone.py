@@ -128,12 +128,16 @@ def _check_config(name: str, config: Mapping[str, Any]) -> None:
     """Refuse a tower that cannot be used before its weights are fetched."""
     vision = config["vision_cfg"]
     kind = vision.get("timm_model_name") or vision.get("hf_model_name")
-    kind = f"timm's {kind}" if kind else "a ResNet" if isinstance(vision["layers"], list) else ""
+    kind = f"timm's {kind}" if kind else ""
+    if isinstance(vision.get("layers"), list):
+        kind = "a ResNet"
+    elif vision.get("attentional_pool") or vision.get("pool_type", "tok") != "tok":
+        kind = kind or "a ViT with another pooling"
     if kind:
         raise ValueError(
-            f"clip: the image tower of '{name}' is {kind}, which has no place for tokens behind a "
-            "class token; take a ViT of open_clip's own, such as ViT-B-16:openai, "
-            "ViT-B-32:laion2b_s34b_b79k or ViT-L-14:openai"
+            f"clip: the image tower of '{name}' is {kind}; S4Token needs open_clip's own ViT, "
+            "pooled by its class token, such as ViT-B-16:openai, ViT-B-32:laion2b_s34b_b79k or "
+            "ViT-L-14:openai"
         )
 
 

@@ -108,7 +108,13 @@ class SegmentTally:
         counts = np.stack(self.counts).astype(np.float64)
         flat = counts.reshape(len(counts), -1)
         resum = lambda weights: (weights @ flat).reshape(3, -1)  # noqa: E731
-        return bootstrap(len(flat), lambda w: float(np.nanmean(class_iou(resum(w)))))
+
+        def score(weights: np.ndarray) -> float:
+            iou = class_iou(resum(weights))
+            seen = np.isfinite(iou)  # nothing, where only scans without labels were drawn
+            return float(iou[seen].mean()) if seen.any() else float("nan")
+
+        return bootstrap(len(flat), score)
 
     def majority(self) -> SegmentTally:
         """Return the tally of calling every point the most frequent class of all scans."""

@@ -102,6 +102,13 @@ def test_bootstrap_of_a_mean_is_the_textbooks():
     assert bootstrap(1, lambda w: 0.0) is None
 
 
+def test_a_scan_without_labels_among_others():
+    tally = SegmentTally(WORDS)
+    tally.add(scan([1, 2], WORDS), np.array([1, 1]))
+    tally.add(scan([0, 0], WORDS), np.array([1, 2]))
+    assert tally.interval() == pytest.approx((25, 25)) and tally.scores()["mIoU"] == 25
+
+
 @pytest.mark.parametrize("kind", ["segment", "parts"])
 def test_intervals_hold_the_figure(kind):
     rng = np.random.default_rng(1)
