@@ -361,6 +361,7 @@ def forged(n: int) -> list:
         {"op": "class"}, {"op": "class", "name": ""}, {"op": "class", "name": "x" * 81},
         {"op": "class", "name": 7}, {"op": "class", "name": "\x00\n"},
         {"op": "class", "name": "Unlabelled"}, {"op": "undo"}, {"op": "redo"},
+        {"op": "propose"}, {"op": "propose", "label": ["red"]}, {"op": "propose", "label": "evil"},
         {"op": "undo", "cloud": "another"}, {"op": "undo", "cloud": None},
     ]  # fmt: skip
 
@@ -382,6 +383,25 @@ def test_an_edit_without_a_number_is_no_edit(app, handle, data):
     assert edits.parse_number(data) == -1
     with pytest.raises(ValueError, match="Corrections:"):
         edits.apply(app, handle, data)
+
+
+def test_corrected_superpoints_are_prototypes_and_nothing_is_applied(app, handle):
+    session = app.store.get(handle)
+    rgb = session.layer.encoding.features[:, :3]
+    reds, blues = (np.flatnonzero(rgb.argmax(axis=1) == axis) for axis in (0, 2))
+    edit(app, handle, op="class", name="warm")
+    with pytest.raises(ValueError, match="Propose: first label"):
+        edit(app, handle, op="propose", label="warm")
+    edit(app, handle, op="label", label="warm", tokens=reds[:2].tolist())
+    edit(app, handle, op="label", label="blue", tokens=blues[:2].tolist())
+    own = app.desk.get(handle).own.copy()
+    answer = edit(app, handle, op="propose", label="warm")
+    found = answer["select"]
+    assert len(found) > 3 and set(found) <= set(reds[2:]), "red ones, and none that is done"
+    assert len(found) <= 0.2 * len(rgb) + 1
+    assert (app.desk.get(handle).own == own).all() and "Enter" in answer["said"]
+    edit(app, handle, op="label", label="warm", tokens=found)
+    assert "tokens" not in edit(app, handle, op="propose", label="warm")
 
 
 def test_another_session_gets_nothing(app, handle):

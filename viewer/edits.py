@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 
 from viewer import colors
-from viewer.corrections import Change, Corrections
+from viewer.corrections import FIRST, Change, Corrections
 from viewer.files import Packed
 from viewer.scene import text
 from viewer.session import Session
 from viewer.shared import App
 
-OPS = ("state", "label", "erase", "class", "undo", "redo")
+OPS = ("state", "label", "erase", "class", "undo", "redo", "propose")
+MOST_PROPOSED = 0.2
+"""Share of the superpoints that one proposal may name."""
 LONGEST = 80
 """Characters of a class name."""
 
@@ -49,13 +51,13 @@ def parse(data: Any, session: Session, packed: Packed, known: tuple[str, ...]) -
     op, number = data["op"], parse_number(data)
     if op == "class":
         return Edit(number, op, parse_name(data.get("name")))
-    if op not in ("label", "erase"):
-        return Edit(number, op)
     label = None
-    if op == "label":
+    if op in ("label", "propose"):
         label = data.get("label")
-        if label not in known:
+        if not isinstance(label, str) or label not in known:
             raise ValueError(f"Corrections: there is no class {label!r:.40}.")
+    if op not in ("label", "erase"):
+        return Edit(number, op, label)
     return Edit(number, op, label, parse_points(data, session, packed))
 
 
@@ -139,6 +141,31 @@ def patch(found: Corrections, change: Change, session: Session, packed: Packed) 
     }
 
 
+def propose(session: Session, found: Corrections, label: str) -> np.ndarray:
+    """Return the superpoints that look like those corrected to a class, (K,) ids.
+
+    Corrected superpoints are prototypes: the mean feature of each class. Proposed is what nobody
+    corrected yet, lies nearer to this class's prototype than to any other's, and is as similar to
+    it as its own superpoints are, at most a fifth of all. Raises ValueError without a prototype.
+    """
+    features, count = session.layer.encoding.features, len(session.layer.encoding.groups)
+    width = FIRST + len(found.names)
+    votes = np.bincount(
+        session.layer.nearest.astype(np.int64) * width + found.own, minlength=count * width
+    ).reshape(count, width)
+    value = votes.argmax(axis=1)
+    mine = FIRST + found.names.index(label) if label in found.names else -1
+    if not (value == mine).any():
+        raise ValueError(f"Propose: first label a superpoint as {label}; what looks like it comes.")
+    known = [v for v in np.unique(value) if v >= FIRST]
+    means = np.stack([features[value == v].mean(axis=0) for v in known])
+    cosine = features @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
+    own = cosine[:, known.index(mine)]
+    least = max(float(own[value == mine].min()), float(np.quantile(own, 1 - MOST_PROPOSED)))
+    nearest = np.asarray(known)[cosine.argmax(axis=1)] == mine
+    return np.flatnonzero((value == 0) & nearest & (own >= least - 1e-6))
+
+
 def apply(app: App, handle: str, data: Any) -> Patch:
     """Do what a page asks; it is on disk when this returns.
 
@@ -168,6 +195,13 @@ def _do(
     if edit.op == "state":
         key = app.files.replace(packed.key, found.own[packed.order].tobytes())
         return {"file": app.files.reference(key)}, ""
+    if edit.op == "propose":
+        assert edit.label is not None
+        tokens = propose(session, found, edit.label)
+        said = f"{len(tokens):,} superpoints look like {edit.label}. Enter takes them over."
+        return {"select": tokens.tolist()}, said if len(
+            tokens
+        ) else f"Nothing else looks like {edit.label}."
     if edit.op == "class":
         assert edit.label is not None
         found.add_class(edit.label)

@@ -1,7 +1,8 @@
 /* Correcting labels: a selection, a class to give, and one edit at a time to the server, which
    has it on disk before it answers. */
 (() => {
-  const { SELECTED, maskOf, pointsInside, wholeTokens, modeOf, combine, step, bitsOf } = window.s4;
+  const { SELECTED, maskOf, pointsInside, pointsSeen, wholeTokens } = window.s4;
+  const { modeOf, combine, step, bitsOf } = window.s4;
   const { bytes, base64 } = window.s4;
   const TOOLS = ["move", "label", "lasso", "box", "brush"];
   const BRUSH = 14; // CSS pixels
@@ -104,6 +105,7 @@
       this.shape = { kind, path: [place], radius: BRUSH };
       this.box = this.viewer.boxAt(...place);
       this.viewer.write();
+      if (!this.viewer.through) setTimeout(() => this.seen(), 0); // while it is being drawn
     }
 
     extend(place) {
@@ -134,6 +136,20 @@
       viewer.dirty = true;
     }
 
+    /** Which points can be seen, and how many of each superpoint; found once per picture. */
+    seen() {
+      const { points, panels, cloud } = this.viewer;
+      const { positions, width, height } = points;
+      const ids = points.all();
+      if (this.look && this.look.ids === ids) return this.look;
+      const view = this.viewer.view();
+      const mine = pointsSeen({ positions, view, ids, width, height, spacing: cloud.spacing });
+      const sizes = new Uint32Array(panels[0].sizes.length);
+      mine.forEach((v, i) => { sizes[panels[0].ids[i] & 0x7fffffff] += v; });
+      this.look = { ids, points: mine, sizes };
+      return this.look;
+    }
+
     /** Points inside a shape, whole superpoints if so chosen. */
     inside(shape) {
       const { viewer, box } = this;
@@ -144,7 +160,8 @@
       const shown = panel.hides
         ? (i) => panel.rgba[4 * (panel.ids[i] & 0x7fffffff) + 3] > 0
         : () => true;
-      const query = {
+      const look = through ? null : this.seen();
+      const found = pointsInside({
         positions: points.positions,
         view: viewer.view(),
         width,
@@ -152,23 +169,9 @@
         mask: maskOf({ ...shape, path }, width, height),
         cut,
         shown,
-        spacing: viewer.cloud.spacing,
-        front: through ? null : {
-          ids: points.read(0, 0, points.width, points.height),
-          width: points.width,
-          height: points.height,
-        },
-      };
-      const found = pointsInside(query);
-      if (!whole) return found;
-      let eligible = panel.sizes;
-      if (!through) { // of what can be seen of a superpoint
-        const everything = new Uint8ClampedArray(4 * width * height).fill(255);
-        const seen = pointsInside({ ...query, mask: everything });
-        eligible = new Uint32Array(panel.sizes.length);
-        seen.forEach((v, i) => { eligible[panel.ids[i] & 0x7fffffff] += v; });
-      }
-      return wholeTokens(found, panel, eligible);
+        seen: look && look.points,
+      });
+      return whole ? wholeTokens(found, panel, look ? look.sizes : panel.sizes) : found;
     }
 
     toggle(found, event) {
@@ -244,6 +247,8 @@
         if (viewer.selected) this.label(this.selection());
       } else if (name === "erase") {
         if (viewer.selected) this.send({ op: "erase", ...this.selection() });
+      } else if (name === "propose") {
+        this.send({ op: "propose", label: this.names[this.active] });
       } else if (name === "clear") {
         this.select(new Uint8Array(this.own.length), "replace");
       } else if (name === "undo" || name === "redo") {
@@ -301,6 +306,7 @@
         const values = bytes(answer.values);
         at.forEach((i, k) => { this.own[i] = values[k] | (this.own[i] & SELECTED); });
       }
+      if (answer.select) this.selectTokens(answer.select);
       this.revision = answer.revision;
       this.takeState(answer);
       viewer.bar.say(answer.said || "");
@@ -311,6 +317,13 @@
       }
       viewer.uploadOwn();
       if (this.hides()) viewer.moved(false);
+    }
+
+    /** Select what the server proposes; nothing is labelled until somebody says so. */
+    selectTokens(tokens) {
+      const on = new Set(tokens);
+      const { ids } = this.viewer.panels[0];
+      this.select(Uint8Array.from(ids, (id) => (on.has(id & 0x7fffffff) ? 1 : 0)), "replace");
     }
 
     fillTokens(pairs) {

@@ -22,6 +22,7 @@
     ["whole", "K", "Select whole superpoints, or single points", true],
     ["grow", "]", "Grow the selection by neighbouring superpoints", true],
     ["shrink", "[", "Shrink the selection by its rim", true],
+    ["propose", "J", "Propose: select what looks like the chosen class's superpoints", true],
     ["apply", "Enter", "Give the selection the chosen class", true],
     ["erase", "Delete", "Take corrections off the selection", true],
     ["clear", "Escape", "Select nothing", true],

@@ -33,12 +33,11 @@ float far(ivec2 p) {
 float shade(ivec2 p) {       // eye-dome lighting, Boucheny 2009
   float here = far(p), sum = 0.0;
   int r = max(1, int(scale * 1.4 + 0.5));
-  for (int i = 0; i < 8; i++) {
-    ivec2 step = ivec2(i < 3 ? -1 : (i < 5 ? 0 : 1), i == 0 || i == 3 || i == 5 ? -1 :
-      (i == 1 || i == 6 ? 0 : 1));
-    sum += clamp(here - far(p + r * step), 0.0, 0.06);
+  for (int i = 0; i < 4; i++) {
+    ivec2 step = ivec2(i == 0 ? -r : (i == 1 ? r : 0), i == 2 ? -r : (i == 3 ? r : 0));
+    sum += clamp(here - far(p + step), 0.0, 0.06);
   }
-  return exp(-shading * sum / 8.0);
+  return exp(-shading * sum / 4.0);
 }
 void main() {
   ivec2 p = ivec2(gl_FragCoord.xy) - origin;
@@ -49,14 +48,14 @@ void main() {
     ivec2 at = place(id - 1u);
     uint raw = texelFetch(tokens, at, 0).r;
     mine = int(raw & 0x7fffffffu);
-    c = texelFetch(colors, at, 0).rgb;
+    if (mode != 1) c = texelFetch(colors, at, 0).rgb;
     if (mode == 1) {
       c = texelFetch(palette, ivec2(mine % WIDE, mine / WIDE), 0).rgb;
       if (raw > 0x7fffffffu) c = mix(vec3(0.60, 0.63, 0.65), background, 0.5);
     } else if (mode == 2) {
       c = mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.62);
     }
-    uint label = texelFetch(own, at, 0).r;
+    uint label = edits > 0 ? texelFetch(own, at, 0).r : 0u;
     if (edits == 2) {
       float grey = dot(c, vec3(0.3, 0.6, 0.1));
       c = mix(mix(c, vec3(grey), 0.55), background, 0.25);

@@ -62,6 +62,7 @@ void main() {
       this.ids = null;
       this.depth = null;
       this.colors = null;
+      this.kept = null;
     }
 
     /**
@@ -82,7 +83,7 @@ void main() {
     resize(width, height) {
       if (width === this.width && height === this.height) return;
       const { gl } = this;
-      Object.assign(this, { width, height });
+      Object.assign(this, { width, height, kept: null });
       const make = (internal, format, type) => {
         const texture = gl.createTexture();
         gl.bindTexture(gl.TEXTURE_2D, texture);
@@ -133,6 +134,13 @@ void main() {
       gl.drawArrays(gl.POINTS, this.drawn, until - this.drawn);
       gl.bindVertexArray(null);
       this.drawn = until;
+      this.kept = null;
+    }
+
+    /** All numbers of the picture, read once for as long as it stands. @returns {Uint32Array} */
+    all() {
+      if (!this.kept) this.kept = this.read(0, 0, this.width, this.height);
+      return this.kept;
     }
 
     /**

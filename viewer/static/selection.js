@@ -30,15 +30,16 @@
    * Find the points whose picture lies inside a mask.
    * @param {{positions: Float32Array, view: Float32Array, width: number, height: number,
    *   mask: Uint8ClampedArray, cut: number[], shown: (i: number) => boolean,
-   *   front: null | {ids: Uint32Array, width: number, height: number}, spacing: number}} q
-   *   front: numbers of the foremost points; null selects through everything
+   *   seen: Uint8Array|null}} q
+   *   seen: 1 for points that may be taken; null takes those behind others, too
    * @returns {Uint8Array} one byte per point, 1 inside
    */
   const pointsInside = (q) => {
-    const { positions: p, view: m, width, height, mask, cut, front } = q;
+    const { positions: p, view: m, width, height, mask, cut, seen } = q;
     const count = p.length / 3;
     const inside = new Uint8Array(count);
     for (let i = 0; i < count; i += 1) {
+      if (seen && !seen[i]) continue;
       const x = p[3 * i];
       const y = p[3 * i + 1];
       const z = p[3 * i + 2];
@@ -49,18 +50,35 @@
       if (u < 0 || u >= 1 || v < 0 || v >= 1) continue;
       if (mask[4 * (Math.floor(v * height) * width + Math.floor(u * width)) + 3] < 128) continue;
       if (x * cut[0] + y * cut[1] + z * cut[2] > cut[3] || !q.shown(i)) continue;
-      if (front) {
-        const row = Math.floor((1 - v) * front.height);
-        const other = front.ids[row * front.width + Math.floor(u * front.width)];
-        if (other && other - 1 !== i) {
-          const j = 3 * (other - 1);
-          const depth = m[3] * p[j] + m[7] * p[j + 1] + m[11] * p[j + 2] + m[15];
-          if (w > depth + SEEN * q.spacing) continue;
-        }
-      }
       inside[i] = 1;
     }
     return inside;
+  };
+
+  /**
+   * Find the points that can be seen: those not far behind the foremost one of their pixel.
+   * @param {{positions: Float32Array, view: Float32Array, ids: Uint32Array, width: number,
+   *   height: number, spacing: number}} q ids: number of the foremost point of each pixel, or 0
+   * @returns {Uint8Array} one byte per point, 1 seen
+   */
+  const pointsSeen = (q) => {
+    const { positions: p, view: m, ids, width, height } = q;
+    const last = new Float32Array(ids.length).fill(Infinity);
+    for (let k = 0; k < ids.length; k += 1) {
+      const j = 3 * (ids[k] - 1);
+      if (j < 0) continue;
+      last[k] = m[3] * p[j] + m[7] * p[j + 1] + m[11] * p[j + 2] + m[15] + SEEN * q.spacing;
+    }
+    const seen = new Uint8Array(p.length / 3);
+    for (let i = 0; i < seen.length; i += 1) {
+      const [x, y, z] = [p[3 * i], p[3 * i + 1], p[3 * i + 2]];
+      const w = m[3] * x + m[7] * y + m[11] * z + m[15];
+      const u = 0.5 + (0.5 * (m[0] * x + m[4] * y + m[8] * z + m[12])) / w;
+      const v = 0.5 + (0.5 * (m[1] * x + m[5] * y + m[9] * z + m[13])) / w;
+      if (w <= 0 || u < 0 || u >= 1 || v < 0 || v >= 1) continue;
+      seen[i] = w <= last[Math.floor(v * height) * width + Math.floor(u * width)] ? 1 : 0;
+    }
+    return seen;
   };
 
   /** Widen to whole superpoints: those of which more than half lies inside. */
@@ -135,6 +153,6 @@
   };
 
   Object.assign(window.s4, {
-    SELECTED, maskOf, pointsInside, wholeTokens, modeOf, combine, step, bitsOf,
+    SELECTED, maskOf, pointsInside, pointsSeen, wholeTokens, modeOf, combine, step, bitsOf,
   });
 })();

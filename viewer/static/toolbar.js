@@ -18,6 +18,7 @@
     whole: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
     grow: "M12 8v8M8 12h8M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
     shrink: "M8 12h8M9 4v5H4M20 9h-5V4M15 20v-5h5M4 15h5v5",
+    propose: "M12 3l2 6 6 2-6 2-2 6-2-6-6-2 6-2zM19 17v4M17 19h4",
     apply: "M4 12l5 6L20 6",
     erase: "M9 6l10 10-4 4H9l-5-5zM20 20h-6",
     undo: "M8 5L4 9l4 4M4 9h9a5 5 0 0 1 0 10H8",
@@ -25,7 +26,7 @@
   };
   const VIEW = ["fit", "top", "smaller", "larger", "background", "picture", "help"];
   const EDIT = [
-    ["move", "label", "lasso", "box", "brush"], ["through", "whole"], ["grow", "shrink"],
+    ["move", "label", "lasso", "box", "brush"], ["through", "whole"], ["grow", "shrink", "propose"],
     ["apply", "erase"], ["undo", "redo"],
   ];
 
