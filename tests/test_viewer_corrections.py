@@ -398,7 +398,7 @@ def test_corrected_superpoints_are_prototypes_and_nothing_is_applied(app, handle
     answer = edit(app, handle, op="propose", label="warm")
     found = answer["select"]
     assert len(found) > 3 and set(found) <= set(reds[2:]), "red ones, and none that is done"
-    assert len(found) <= 0.2 * len(rgb) + 1
+    assert len(found) <= 0.05 * len(rgb) + 1
     assert (app.desk.get(handle).own == own).all() and "Enter" in answer["said"]
     edit(app, handle, op="label", label="warm", tokens=found)
     assert "tokens" not in edit(app, handle, op="propose", label="warm")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from viewer.session import Session
 from viewer.shared import App
 
 OPS = ("state", "label", "erase", "class", "undo", "redo", "propose")
-MOST_PROPOSED = 0.2
+MOST_PROPOSED = 0.05
 """Share of the superpoints that one proposal may name."""
 LONGEST = 80
 """Characters of a class name."""
@@ -144,9 +145,9 @@ def patch(found: Corrections, change: Change, session: Session, packed: Packed) 
 def propose(session: Session, found: Corrections, label: str) -> np.ndarray:
     """Return the superpoints that look like those corrected to a class, (K,) ids.
 
-    Corrected superpoints are prototypes: the mean feature of each class. Proposed is what nobody
-    corrected yet, lies nearer to this class's prototype than to any other's, and is as similar to
-    it as its own superpoints are, at most a fifth of all. Raises ValueError without a prototype.
+    Corrected superpoints are prototypes: the mean feature of each class. Proposed are those that
+    nobody corrected yet and that are nearer to this class's prototype than to any other's: the
+    most similar ones, at most a twentieth of all. Raises ValueError without a prototype.
     """
     features, count = session.layer.encoding.features, len(session.layer.encoding.groups)
     width = FIRST + len(found.names)
@@ -160,10 +161,10 @@ def propose(session: Session, found: Corrections, label: str) -> np.ndarray:
     known = [v for v in np.unique(value) if v >= FIRST]
     means = np.stack([features[value == v].mean(axis=0) for v in known])
     cosine = features @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
-    own = cosine[:, known.index(mine)]
-    least = max(float(own[value == mine].min()), float(np.quantile(own, 1 - MOST_PROPOSED)))
     nearest = np.asarray(known)[cosine.argmax(axis=1)] == mine
-    return np.flatnonzero((value == 0) & nearest & (own >= least - 1e-6))
+    could = np.flatnonzero((value == 0) & nearest)
+    order = np.argsort(-cosine[could, known.index(mine)], kind="stable")
+    return np.sort(could[order[: math.ceil(MOST_PROPOSED * count)]])
 
 
 def apply(app: App, handle: str, data: Any) -> Patch:

@@ -80,7 +80,9 @@
       const list = make("dl", "");
       const rows = [...MORE, ...KEYS.map(([, key, says]) => [key, says])];
       rows.forEach(([key, says]) => {
-        list.append(make("dt", "", key), make("dd", "", says));
+        const row = make("div", "");
+        row.append(make("dt", "", key), make("dd", "", says));
+        list.append(row);
       });
       sheet.append(make("h4", "", "Keys and mouse"), list);
       sheet.addEventListener("click", () => { sheet.hidden = true; });
