@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from s4token.geometry import (
     farthest_point_sample,
     knn,
+    morton_code,
     pca_normals,
     point_spacing,
     rotation_to_z,
@@ -202,3 +203,20 @@ def test_rotation_turns_up_to_z(up):
 def test_rotation_of_the_axes_is_exact():
     assert (rotation_to_z(np.array([0, 0, 1.0])) == np.eye(3)).all()
     assert (rotation_to_z(np.array([0, 0, -1.0])) @ [0, 0, -1] == [0, 0, 1]).all()
+
+
+def test_morton_code_knows_no_unit_and_keeps_neighbours_together():
+    rng = np.random.default_rng(0)
+    points = rng.random((4000, 3))
+    code = morton_code(points)
+    assert len(np.unique(code)) == len(points)
+    np.testing.assert_array_equal(code, morton_code(points * 1e-3 + 7))
+    order = np.argsort(code)
+    step = np.linalg.norm(np.diff(points[order], axis=0), axis=1).mean()
+    assert step < 0.2 * np.linalg.norm(np.diff(points, axis=0), axis=1).mean()
+
+
+def test_morton_code_is_the_interleaved_ranks():
+    points = np.array([[0.0, 5, 1], [2, 5, 1], [7, 9, 1], [7, 9, 4], [0, 5, 1]])
+    # Ranks x 0 1 2 2 0, y 0 0 1 1 0, z 0 0 0 1 0; x is the lowest bit of a triple.
+    assert morton_code(points).tolist() == [0, 1, 0b001010, 0b001110, 0]

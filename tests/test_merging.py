@@ -12,6 +12,7 @@ from s4token.merging import (
     merge_cost,
     merge_greedy,
     merge_rounds,
+    point_edges,
     unique_edges,
 )
 
@@ -116,6 +117,29 @@ def test_cost_has_no_unit():
         cost = merge_cost(moments[a[e]], moments[b[e]], length[e], contrast[e], WEIGHTS)
         other = merge_cost(scaled[a[e]], scaled[b[e]], length[e] * s, contrast[e] * s, weights)
         assert other == pytest.approx(cost, rel=1e-9)
+
+
+def test_point_edges_equal_their_definition():
+    rng = np.random.default_rng(1)
+    n, k = 30, 5
+    index = np.stack([np.r_[i, rng.permutation(np.delete(np.arange(n), i))[:7]] for i in range(n)])
+    fade, area = rng.random((n, k)), rng.uniform(0.5, 2, n)
+    normals, color = rng.normal(size=(n, 3)), rng.random((n, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    a, b, length, contrast = point_edges(index, fade, area, normals, 1.5, color, 2.5)
+    assert len(a) == n * (k - 1)
+
+    def soft(distance):
+        return (distance**2 + SOFT**2) ** 0.5 - SOFT
+
+    for e, (i, j) in enumerate(zip(a, b, strict=True)):
+        q = e % (k - 1) + 1
+        assert i == e // (k - 1) and j == index[i, q]
+        width = fade[i, q] * min(area[i], area[j]) ** 0.5 / k
+        sine = np.linalg.norm(np.cross(normals[i], normals[j]))
+        step = soft(np.linalg.norm(color[i] - color[j]) / 3**0.5)
+        assert length[e] == pytest.approx(width)
+        assert contrast[e] == pytest.approx(width * (1.5 * soft(sine) + 2.5 * step), abs=1e-9)
 
 
 def test_unique_edges_sum_what_they_join():

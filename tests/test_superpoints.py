@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from s4token.geometry import knn
+from s4token.geometry import knn, point_spacing
 from s4token.metrics import oracle_miou, undersegmentation_error
 from s4token.superpoints import NEIGHBOURS, NORMAL_NEIGHBOURS, Superpoints
+from s4token.synthetic import room
 from s4token.types import Groups, PointCloud
 
 
@@ -140,6 +141,55 @@ def test_more_pieces_than_superpoints_join_neighbours():
 def test_no_tiny_superpoint_when_points_are_plenty(room_cloud):
     for count in (32, 96, len(room_cloud) // 64):
         assert Superpoints(count)(room_cloud).sizes.min() >= 8
+
+
+def test_no_giant_superpoint():
+    """At 500 of a furnished room no superpoint has 5 % of the points, none under 8."""
+    cloud = room("living", 1, points=40_000).cloud
+    sizes = Superpoints(500)(cloud).sizes
+    assert sizes.max() < 0.05 * len(cloud) and sizes.min() >= 8
+
+
+@pytest.mark.parametrize("name", ["sparse", "dense", "uneven", "noisy"])
+def test_density_and_noise_cost_little(room_scan, name):
+    """The count stays exact and the best labelling of the shared points nearly as good."""
+    rng = np.random.default_rng(0)
+    cloud, n = room_scan.cloud, len(room_scan.cloud)
+    shared = np.arange(n)
+    if name == "sparse":
+        shared = np.sort(rng.permutation(n)[: n // 4])
+    elif name == "uneven":
+        shared = np.flatnonzero(
+            (cloud.points[:, 0] > cloud.points[:, 0].mean()) | (shared % 5 == 0)
+        )
+    points, colors = cloud.points[shared], cloud.colors[shared]
+    spacing = point_spacing(cloud.points)
+    if name == "noisy":
+        points = points + rng.normal(0, spacing / 4, points.shape)
+    elif name == "dense":
+        copies = np.tile(points, (4, 1))
+        copies[n:] += rng.normal(0, spacing / 2, (3 * n, 3))
+        points, colors = copies, np.tile(colors, (4, 1))
+    before = Superpoints(96)(cloud).labels[shared]
+    after = Superpoints(96)(PointCloud(points, colors))
+    assert len(after) == 96
+    truth = room_scan.labels[shared]
+    first, second = (
+        oracle_miou(Groups.from_labels(_dense(labels)), truth)
+        for labels in (before, after.labels[: len(shared)])
+    )
+    assert second > first - 4
+
+
+def test_a_huge_cloud_goes_through_its_voxels(monkeypatch, caplog, room_scan):
+    whole = oracle_miou(Superpoints(96)(room_scan.cloud), room_scan.labels)
+    monkeypatch.setattr("s4token.superpoints.LARGEST_CLOUD", 8000)
+    with caplog.at_level("INFO", logger="s4token.superpoints"):
+        groups = Superpoints(96)(room_scan.cloud)
+    assert "partitioned through" in caplog.text
+    assert len(groups) == 96 and groups.is_partition
+    assert groups.n_points == len(room_scan.cloud)
+    assert oracle_miou(groups, room_scan.labels) > whole - 4
 
 
 def voronoi(points, count, seed):
