@@ -133,8 +133,8 @@ def disturbances(whole: Scan, rng: np.random.Generator) -> dict[str, tuple[Scan,
         "every fourth scan line": np.flatnonzero(level % 4 == 0),
     }
     found = {name: (select(base, rows), rows) for name, rows in kept.items()}
-    if len(whole.cloud) >= 3.9 * n:
-        found["density x 4"] = select(whole, np.arange(min(4 * n, len(whole.cloud)))), everything
+    if len(whole.cloud) > 2 * n:
+        found["two to four times the points"] = whole, everything
     noisy = xyz + rng.normal(0, 0.25 * point_spacing(xyz), xyz.shape)
     cloud = PointCloud(noisy.astype(np.float32), base.cloud.colors)
     found["noise of 1/4 spacing"] = Scan(base.name, cloud, truth(base), base.classes), everything

@@ -71,8 +71,8 @@ TIME = """## Time and memory
 
 """
 SIZES = """
-Into 512, each in its own process; the first call loads (or, once, compiles) compiled code. Above a
-million points, one point per voxel is partitioned and the others follow theirs.
+Into 512, each in its own process; the first call loads (or, once, compiles) compiled code. Above
+half a million points, one point per voxel is partitioned and the others follow theirs.
 
 """
 SETTINGS = """## Settings

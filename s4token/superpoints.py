@@ -26,7 +26,7 @@ FINE = 12
 """Regions per superpoint at which parallel rounds hand over to the exact greedy order."""
 SMALLEST = 8
 """Points of the smallest superpoint allowed, or an eighth of the mean where that is fewer."""
-LARGEST_CLOUD = 1_000_000
+LARGEST_CLOUD = 500_000
 """Points above which the partition is that of one point per voxel; the others follow theirs."""
 POSITION, NORMAL, COLOUR, BEND, CONTRAST, INNER = 0.05, 1.0, 6.0, 6.0, 1.5, 1.5
 """Weights of the energy; ``merging.Weights`` says what they weigh."""
