@@ -8,11 +8,30 @@ void main() {
   vec2 corner = vec2(float((gl_VertexID << 1) & 2), float(gl_VertexID & 2));
   gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);
 }`;
+  const RELIEF = `
+uniform highp sampler2D depth;
+uniform ivec2 extent;
+uniform vec2 range;          // nearest and farthest depth
+uniform int reach;
+layout(location = 0) out vec4 relief;
+float far(ivec2 p) {
+  float d = texelFetch(depth, clamp(p, ivec2(0), extent - 1), 0).r;
+  return log2(range.x * range.y / (range.y - d * (range.y - range.x)));
+}
+void main() {                // eye-dome lighting, Boucheny 2009
+  ivec2 p = ivec2(gl_FragCoord.xy);
+  float here = far(p), sum = 0.0;
+  for (int i = 0; i < 8; i++) {
+    ivec2 step = ivec2(i < 3 ? -1 : (i < 5 ? 0 : 1), i == 0 || i == 3 || i == 5 ? -1 :
+      (i == 1 || i == 6 ? 0 : 1));
+    sum += clamp(here - far(p + reach * step), 0.0, 0.06);
+  }
+  relief = vec4(sum / 0.48, 0.0, 0.0, 1.0);
+}`;
   const FRAGMENT = `
 uniform highp usampler2D ids, tokens, own;
-uniform highp sampler2D depth, colors, palette, classes;
+uniform highp sampler2D relief, colors, palette, classes;
 uniform ivec2 origin, extent;
-uniform vec2 range;          // nearest and farthest depth
 uniform vec3 background;
 uniform int mode;            // 0 the scan's colours, 1 palette, 2 faint colours
 uniform int hovered, chosen; // superpoints, -1 none
@@ -25,19 +44,6 @@ ivec2 inside(ivec2 p) { return clamp(p, ivec2(0), extent - 1); }
 int token(ivec2 p) {
   uint id = texelFetch(ids, inside(p), 0).r;
   return id == 0u ? -2 : int(texelFetch(tokens, place(id - 1u), 0).r & 0x7fffffffu);
-}
-float far(ivec2 p) {
-  float d = texelFetch(depth, inside(p), 0).r;
-  return log2(range.x * range.y / (range.y - d * (range.y - range.x)));
-}
-float shade(ivec2 p) {       // eye-dome lighting, Boucheny 2009
-  float here = far(p), sum = 0.0;
-  int r = max(1, int(scale * 1.4 + 0.5));
-  for (int i = 0; i < 4; i++) {
-    ivec2 step = ivec2(i == 0 ? -r : (i == 1 ? r : 0), i == 2 ? -r : (i == 3 ? r : 0));
-    sum += clamp(here - far(p + step), 0.0, 0.06);
-  }
-  return exp(-shading * sum / 4.0);
 }
 void main() {
   ivec2 p = ivec2(gl_FragCoord.xy) - origin;
@@ -67,7 +73,7 @@ void main() {
       float stripe = step(0.5, fract((gl_FragCoord.x + gl_FragCoord.y) / (8.0 * scale)));
       c = mix(c, mix(vec3(1.0), vec3(0.10, 0.42, 0.95), stripe), 0.62);
     }
-    c *= shade(p);
+    c *= exp(-shading * texelFetch(relief, p, 0).r);
   }
   int r = max(1, int(scale + 0.5));
   for (int k = 0; k < 2; k++) {
@@ -131,14 +137,49 @@ void main() {
     constructor(gl) {
       this.gl = gl;
       this.pass = program(gl, VERTEX, FRAGMENT);
+      this.lighting = program(gl, VERTEX, RELIEF);
       this.array = gl.createVertexArray();
+      this.frame = gl.createFramebuffer();
+      this.relief = null;
+      this.size = "";
+    }
+
+    /** Find how far each pixel lies behind its neighbours: once per picture, not per palette. */
+    light(points, range, scale) {
+      const { gl, lighting } = this;
+      const { width, height } = points;
+      gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
+      if (this.size !== `${width} ${height}`) {
+        this.size = `${width} ${height}`;
+        gl.deleteTexture(this.relief);
+        this.relief = gl.createTexture();
+        gl.bindTexture(gl.TEXTURE_2D, this.relief);
+        gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
+        gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+        gl.texStorage2D(gl.TEXTURE_2D, 1, gl.R8, width, height);
+        const to = gl.COLOR_ATTACHMENT0;
+        gl.framebufferTexture2D(gl.FRAMEBUFFER, to, gl.TEXTURE_2D, this.relief, 0);
+      }
+      gl.viewport(0, 0, width, height);
+      gl.disable(gl.DEPTH_TEST);
+      gl.disable(gl.BLEND);
+      gl.useProgram(lighting.program);
+      gl.activeTexture(gl.TEXTURE0);
+      gl.bindTexture(gl.TEXTURE_2D, points.depth);
+      gl.uniform1i(lighting.at.depth, 0);
+      gl.uniform2i(lighting.at.extent, width, height);
+      gl.uniform2f(lighting.at.range, ...range);
+      gl.uniform1i(lighting.at.reach, Math.max(1, Math.round(1.4 * scale)));
+      gl.bindVertexArray(this.array);
+      gl.drawArrays(gl.TRIANGLES, 0, 3);
+      gl.bindVertexArray(null);
     }
 
     /**
      * Colour one panel's rectangle of the canvas, in device pixels from its lower left corner.
      * @param {any} points
      * @param {Panel} panel
-     * @param {{x: number, y: number, width: number, height: number, range: number[],
+     * @param {{x: number, y: number, width: number, height: number,
      *   background: number[], mode: number, hovered: number, chosen: number, edits: number,
      *   shading: number, scale: number, own: any, classes: any}} how
      */
@@ -153,7 +194,7 @@ void main() {
         ids: points.ids,
         tokens: panel.tokens.texture,
         own: how.own.texture,
-        depth: points.depth,
+        relief: this.relief,
         colors: points.colors.texture,
         palette: panel.palette.texture,
         classes: how.classes.texture,
@@ -165,7 +206,6 @@ void main() {
       });
       gl.uniform2i(pass.at.origin, how.x, how.y);
       gl.uniform2i(pass.at.extent, points.width, points.height);
-      gl.uniform2f(pass.at.range, ...how.range);
       gl.uniform3f(pass.at.background, ...how.background);
       gl.uniform1i(pass.at.mode, how.mode);
       gl.uniform1i(pass.at.hovered, how.hovered);

@@ -83,7 +83,7 @@ void main() {
     resize(width, height) {
       if (width === this.width && height === this.height) return;
       const { gl } = this;
-      Object.assign(this, { width, height, kept: null });
+      Object.assign(this, { width, height, kept: null, lit: false });
       const make = (internal, format, type) => {
         const texture = gl.createTexture();
         gl.bindTexture(gl.TEXTURE_2D, texture);
@@ -135,6 +135,7 @@ void main() {
       gl.bindVertexArray(null);
       this.drawn = until;
       this.kept = null;
+      this.lit = false;
     }
 
     /** All numbers of the picture, read once for as long as it stands. @returns {Uint32Array} */

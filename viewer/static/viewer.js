@@ -339,7 +339,11 @@
     /** Put the picture on the screen: colours, discs, and what is written over it. */
     present() {
       const { gl, scale } = this;
-      const { near, far } = this.camera.range();
+      if (!this.points.lit) {
+        const { near, far } = this.camera.range();
+        this.colouring.light(this.points, [near, far], scale);
+        this.points.lit = true;
+      }
       const dark = this.dark();
       const boxes = this.boxes();
       this.panels.forEach((panel, i) => {
@@ -348,13 +352,12 @@
           y: 0,
           width: this.points.width,
           height: this.points.height,
-          range: [near, far],
           background: SKY[dark ? "dark" : "light"],
           mode: MODES[panel.spec.mode] || 0,
           hovered: this.hovered.panel === i ? this.hovered.token : -1,
           chosen: i === 0 ? this.chosen : -1,
           edits: this.editing() ? 2 : this.scene.own ? 1 : 0,
-          shading: panel.discs ? 8 : 22,
+          shading: panel.discs ? 0.5 : 1.3,
           scale,
           own: this.own,
           classes: this.classes,
