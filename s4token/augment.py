@@ -114,3 +114,24 @@ def dropout(cloud: PointCloud, rng: Rng, *, most: float = 0.5) -> np.ndarray:
     count = len(cloud)
     keep = max(1, int(np.ceil(count * (1 - rng.uniform(0, most)))))
     return np.sort(rng.permutation(count)[:keep])
+
+
+def cut(cloud: PointCloud, rng: Rng, *, least: float = 0.3, most: float = 0.7) -> np.ndarray:
+    """Return the sorted indices of what lies below a share of the height, as a ceiling removed."""
+    height = cloud.points.astype(np.float64) @ cloud.up
+    low, high = np.quantile(height, (0.01, 0.99))
+    return np.flatnonzero(height <= low + rng.uniform(least, most) * (high - low))
+
+
+def box(cloud: PointCloud, rng: Rng, *, least: float = 0.35) -> np.ndarray:
+    """Return the sorted indices inside an upright box, each side at least ``least`` of the cloud's.
+
+    The box is turned to any yaw and lies anywhere; its height is the cloud's.
+    """
+    angle = rng.uniform(0, 2 * np.pi)
+    c, s = np.cos(angle), np.sin(angle)
+    plan = cloud.points.astype(np.float64) @ rotation_to_z(cloud.up).T[:, :2] @ [[c, -s], [s, c]]
+    low, size = plan.min(axis=0), np.ptp(plan, axis=0)
+    share = rng.uniform(least, 1.0, 2)
+    start = low + rng.random(2) * (1 - share) * size
+    return np.flatnonzero(((plan >= start) & (plan <= start + share * size)).all(axis=1))

@@ -141,6 +141,53 @@ def _check_config(name: str, config: Mapping[str, Any]) -> None:
         )
 
 
+def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return F.linear(x, weight.to(x.dtype), bias.to(x.dtype))
+
+
+def _norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    weight, bias = norm.weight.to(x.dtype), norm.bias.to(x.dtype)
+    return F.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
+
+
+def _attention(attn: Any, x: Float[Tensor, "B T D"], mask: Tensor | None) -> Tensor:
+    """Return what ``nn.MultiheadAttention`` returns for ``attn(x, x, x, attn_mask=mask)``.
+
+    mask: (B, 1, 1, T), added to the logits.
+    """
+    batch, tokens, width = x.shape
+    parts = _linear(x, attn.in_proj_weight, attn.in_proj_bias)
+    q, k, v = parts.view(batch, tokens, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4)
+    if x.device.type == "cpu":
+        logits = (q * q.shape[-1] ** -0.5) @ k.mT
+        mixed = (logits if mask is None else logits + mask).softmax(dim=-1) @ v
+    else:
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    mixed = mixed.transpose(1, 2).reshape(batch, tokens, width)
+    return _linear(mixed, attn.out_proj.weight, attn.out_proj.bias)
+
+
+def _run(blocks: Any, x: Float[Tensor, "B T D"], mask: Tensor | None = None) -> Tensor:
+    """Run open_clip's residual attention blocks, in the precision of autocast if that is on.
+
+    On a CPU several times faster than the modules themselves: PyTorch's attention copies strided
+    matrices, its fused kernel is slow for short sequences, and autocast goes back to float32 for
+    every norm and softmax (docs/LOG.md).
+    """
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        x = x.to(torch.get_autocast_dtype(device))
+        mask = None if mask is None else mask.to(x.dtype)
+    with torch.autocast(device, enabled=False):
+        for block in blocks:
+            fc, proj = block.mlp.c_fc, block.mlp.c_proj
+            y = _attention(block.attn, _norm(block.ln_1, x), mask)
+            x = x + block.ls_1(y).to(x.dtype)
+            y = block.mlp.gelu(_linear(_norm(block.ln_2, x), fc.weight, fc.bias))
+            x = x + block.ls_2(_linear(y, proj.weight, proj.bias)).to(x.dtype)
+    return x
+
+
 class FrozenCLIP(nn.Module):
     """Hold an open_clip model whose weights never change.
 
@@ -175,7 +222,6 @@ class FrozenCLIP(nn.Module):
         self.grid: int = visual.grid_size[0]
         self.width: int = visual.class_embedding.shape[0]
         self.embed_dim: int = visual.proj.shape[1]
-        self.heads: int = visual.transformer.resblocks[0].attn.num_heads
         self._text_cache: dict[str, Tensor] = {}
         self.text_store: TextStore | None = None
         config = getattr(visual, "preprocess_cfg", None) or {}
@@ -251,16 +297,15 @@ class FrozenCLIP(nn.Module):
         """Encode tokens in place of patches; return unit global and per-token features.
 
         valid: False marks padding behind the tokens, which no token attends to. Gradients flow
-        to ``embeddings``. On a CPU clouds go through one by one: nothing is padded, and batches
-        of more than one make PyTorch's attention copy its weights (docs/LOG.md).
+        to ``embeddings``. On a CPU clouds of different sizes go through one by one: nothing is
+        padded.
         """
-        if embeddings.device.type != "cpu" or len(embeddings) == 1:
+        if embeddings.device.type != "cpu" or valid is None or bool(valid.all()):
             return self._encode_batch(embeddings, valid)
         batch, tokens, _ = embeddings.shape
         pooled, features = [], []
         for row in range(batch):
-            real = slice(None) if valid is None else valid[row]
-            one, found = self._encode_batch(embeddings[row : row + 1, real], None)
+            one, found = self._encode_batch(embeddings[row : row + 1, valid[row]], None)
             pooled.append(one)
             features.append(F.pad(found, (0, 0, 0, tokens - found.shape[1])))
         return torch.cat(pooled), torch.cat(features)
@@ -272,17 +317,17 @@ class FrozenCLIP(nn.Module):
         first = visual.class_embedding + visual.positional_embedding[0]
         first = first.to(embeddings.dtype).expand(len(embeddings), 1, -1)
         x = visual.ln_pre(torch.cat([first, embeddings], dim=1))
-        x = visual.transformer(x, attn_mask=self._padding_mask(valid, x.dtype))
+        x = _run(visual.transformer.resblocks, x, self._padding_mask(valid, x.dtype))
         return self._project(x)
 
     def _padding_mask(self, valid: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-        """Return an additive mask: open_clip casts a boolean one to numbers, silently wrong."""
+        """Return an additive mask of (B, 1, 1, T + 1), or None."""
         if valid is None or bool(valid.all()):
             return None
         batch, tokens = valid.shape
         mask = torch.zeros(batch, tokens + 1, dtype=dtype, device=valid.device)
         mask[:, 1:].masked_fill_(~valid, float("-inf"))
-        return mask[:, None, :].expand(-1, tokens + 1, -1).repeat_interleave(self.heads, dim=0)
+        return mask[:, None, None, :]
 
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         visual = self.clip.visual
@@ -306,13 +351,12 @@ class FrozenCLIP(nn.Module):
         visual = self.clip.visual
         x = visual._embeds(self.normalise(images))
         if self.dense == "tokens":
-            return self._project(visual.transformer(x))
-        blocks = visual.transformer.resblocks
-        for block in blocks[:-1]:
-            x = block(x)
-        pooled, _ = self._project(blocks[-1](x))
+            return self._project(_run(visual.transformer.resblocks, x))
+        *first, last = visual.transformer.resblocks
+        x = _run(first, x)
+        pooled, _ = self._project(_run([last], x))
         path = _value_path if self.dense == "value" else _self_path
-        return pooled, self._project(path(blocks[-1], x))[1]
+        return pooled, self._project(path(last, x))[1]
 
     def normalise(self, images: UInt8[Tensor, "B H W 3"]) -> Float[Tensor, "B 3 H W"]:
         """Turn uint8 pictures into the tower's input."""

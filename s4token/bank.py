@@ -1,14 +1,14 @@
 """Training scenes on disk: simulated scans of composed rooms with views, labels and tokens.
 
-A bank is a folder of ``scene-00000.npz``. Each file holds all that both trainers need: pictures
-with the class of every second pixel (image tower) and described tokens with the way from pixels
-to groups (S4Token, which never reads the classes). A scene depends on its number alone, so an
-interrupted build goes on where it stopped, and several processes can build one bank.
+A bank is a folder of ``scene-00000.npz`` (cloud, labels, pictures and the point behind every
+second pixel) with one folder per tokenizer beside them, whose files of the same names hold the
+described tokens. A scene depends on its number alone, so an interrupted build goes on where it
+stopped, and several processes can build one bank; a tokenizer's folder can be deleted and is made
+again, as after a change of the partition. S4Token's label-free recipe never reads the labels.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s4token.augment import yaw
+from s4token.augment import box, cut, yaw
 from s4token.backbone import SMALL_CLIP
 from s4token.datasets import Named, objects
 from s4token.io import read_scan
@@ -25,9 +25,12 @@ from s4token.multiview import cameras_for, draw, strided
 from s4token.scan_simulation import simulate, simulate_frame
 from s4token.synthetic import ROOM_KINDS, room
 from s4token.tokenizer import TokenInputs, describe
-from s4token.types import Groups, Scan
+from s4token.types import Groups, PointCloud, Scan
 
-log = logging.getLogger(__name__)
+HOME = ("living", "bedroom", "kitchen", "bathroom", "office", "corridor")
+"""Kinds of room that make up a flat."""
+FEWEST = 4000
+"""A crop that would leave fewer points is not made, a scan of fewer is taken anew."""
 
 
 @dataclass(frozen=True)
@@ -36,52 +39,70 @@ class Bank:
 
     pack: ``objects.npz`` of named objects to mix in, or None for parametric furniture alone.
     scans: labelled training scans, cropped at random for one scene in ten.
-    points: range of points per scene; views: pictures per scene.
+    points: range of points per scene before it is cropped; views: pictures per scene.
     """
 
     folder: Path
     pack: Path | None = None
     scans: tuple[Path, ...] = ()
-    points: tuple[int, int] = (30_000, 90_000)
-    views: int = 24
+    points: tuple[int, int] = (16_000, 140_000)
+    views: int = 16
     seed: int = 0
 
     def path(self, number: int) -> Path:
         return self.folder / f"scene-{number:05d}.npz"
 
     def build(self, numbers: Sequence[int], progress=lambda iterable: iterable) -> None:
-        """Make the scenes that are not there yet, each through a temporary file and a rename."""
+        """Make the scenes and tokens that are not there yet, each by a rename at the end."""
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [n for n in numbers if not self.path(n).is_file()]
         named = objects(self.pack) if missing and self.pack else None
         scans = [read_scan(p) for p in self.scans] if missing else []
-        for number in progress(missing):
-            arrays = _arrays(self._scan(number, named, scans), self.views)
-            temporary = self.folder / f".{os.getpid()}.npz"
-            np.savez(temporary, allow_pickle=False, **arrays)
-            os.replace(temporary, self.path(number))
+        for number in progress(numbers):
+            path = self.path(number)
+            if not path.is_file():
+                scan = self._scan(number, named, scans)
+                _write(path, _pictures(scan, self.views))
+            add_tokens(path)
 
     def _scan(self, number: int, named: list[Named] | None, scans: list[Scan]) -> Scan:
-        """Compose scene ``number``: a room or a crop of a scan, as a depth camera saw it."""
+        """Compose scene ``number``, often cut off."""
         rng = np.random.default_rng([self.seed, number])
         points = int(np.exp(rng.uniform(*np.log(self.points))))
-        if scans and rng.random() < 0.1:
-            scan = _crop(scans[rng.integers(len(scans))], rng, points)
-        else:
-            kind = ROOM_KINDS[rng.integers(len(ROOM_KINDS))]
-            seed = int(rng.integers(2**31))
-            fate = rng.random()
-            # A single frame sees little of a room, a trajectory about half of its surfaces.
-            dense = max(2 * points, 250_000) if fate < 0.1 else 2 * points
-            scan = room(kind, seed, points=dense, objects=named)
-            if fate < 0.1:
-                scan = simulate_frame(scan, rng)
-            elif fate < 0.85:
-                scan = simulate(scan, rng, points=points)
-        if len(scan.cloud) > points:
-            scan = _select(scan, np.sort(rng.permutation(len(scan.cloud))[:points]))
-        cloud = yaw(scan.cloud, rng)
-        return Scan(scan.name, cloud, scan.labels, scan.classes)
+        scan = self._taken(rng, points, named, scans)
+        while len(scan.cloud) < min(FEWEST, points // 2):
+            scan = self._taken(rng, points, named, scans)
+        scan = _partial(_thin(scan, rng, points), rng)
+        return Scan(scan.name, yaw(scan.cloud, rng), scan.labels, scan.classes)
+
+    def _taken(
+        self,
+        rng: np.random.Generator,
+        points: int,
+        named: list[Named] | None,
+        scans: list[Scan],
+    ) -> Scan:
+        """Compose one scan of about so many points: as a model is, or as a depth camera saw it."""
+        fate = rng.random()
+        if scans and fate < 0.1:
+            return _nearest(scans[rng.integers(len(scans))], rng, points)
+        if fate < 0.35:
+            return _flat(rng, points, named)
+        if fate < 0.45:
+            return simulate_frame(_room(rng, max(3 * points, 250_000), named), rng)
+        # Much of a room is behind or inside things, or never looked at.
+        dense = _room(rng, min(3 * points, 250_000), named)
+        return simulate(dense, rng, points=points) if rng.random() < 0.75 else dense
+
+
+def _room(
+    rng: np.random.Generator,
+    points: int,
+    named: list[Named] | None,
+    kinds: Sequence[str] = ROOM_KINDS,
+) -> Scan:
+    kind = kinds[int(rng.integers(len(kinds)))]
+    return room(kind, int(rng.integers(2**31)), points=points, objects=named)
 
 
 def _select(scan: Scan, index: np.ndarray) -> Scan:
@@ -89,7 +110,13 @@ def _select(scan: Scan, index: np.ndarray) -> Scan:
     return Scan(scan.name, scan.cloud.select(index), labels, scan.classes)
 
 
-def _crop(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
+def _thin(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
+    if len(scan.cloud) <= points:
+        return scan
+    return _select(scan, np.sort(rng.permutation(len(scan.cloud))[:points]))
+
+
+def _nearest(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
     """Return the points nearest to a random one, in plan."""
     plan = scan.cloud.points[:, :2]
     distance = ((plan - plan[rng.integers(len(plan))]) ** 2).sum(axis=1)
@@ -97,40 +124,111 @@ def _crop(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
     return _select(scan, np.sort(keep))
 
 
-def _arrays(scan: Scan, views: int) -> dict[str, np.ndarray]:
+def _flat(rng: np.random.Generator, points: int, named: list[Named] | None) -> Scan:
+    """Return two to six rooms side by side in two rows, most often as clean as a model."""
+    scanned = rng.random() < 0.35
+    rooms = []
+    for _ in range(int(rng.integers(2, 7))):
+        one = _room(rng, 2 * points if scanned else points, named, HOME)
+        rooms.append(simulate(one, rng) if scanned else one)
+    low = [r.cloud.points.min(axis=0) for r in rooms]
+    size = [np.ptp(r.cloud.points, axis=0) for r in rooms]
+    area = np.array([s[0] * s[1] for s in size])
+    wanted = np.maximum(points * area / area.sum(), 500)
+    ends, parts = [0.0, 0.0], []
+    for one, corner, extent, count in zip(rooms, low, size, wanted, strict=True):
+        row = int(np.argmin(ends))
+        at = np.array([ends[row], 0.0 if row else -extent[1], 0.0]) - corner
+        ends[row] += extent[0] + rng.uniform(0, 0.2)
+        part = _thin(one, rng, int(count))
+        parts.append((part.cloud.points + at.astype(np.float32), part))
+    classes = tuple(sorted({c for r in rooms for c in r.classes}))
+    number = {c: i + 1 for i, c in enumerate(classes)}
+    tables = [np.array([0, *(number[c] for c in part.classes)]) for _, part in parts]
+    labels = [t[part.labels] for t, (_, part) in zip(tables, parts, strict=True)]
+    colors = np.concatenate([part.cloud.colors for _, part in parts])
+    cloud = PointCloud(np.concatenate([p for p, _ in parts]), colors)
+    return Scan("flat", cloud, np.concatenate(labels), classes)
+
+
+def _partial(scan: Scan, rng: np.random.Generator) -> Scan:
+    """Cut scans off as users do: below the ceiling, at a height, to a box, now and then both."""
+    fate = rng.random()
+    if fate < 0.25:
+        least, most = 0.8, 0.97
+    elif fate < 0.5:
+        least, most = 0.25, 0.7
+    else:
+        least, most = 1.0, 1.0
+    keep = np.arange(len(scan.cloud))
+    if most < 1:
+        keep = cut(scan.cloud, rng, least=least, most=most)
+    if rng.random() < 0.3:
+        keep = np.intersect1d(keep, box(scan.cloud, rng))
+    return _select(scan, keep) if len(keep) >= FEWEST else scan
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}.npz")
+    np.savez(temporary, allow_pickle=False, **arrays)
+    os.replace(temporary, path)
+
+
+def _pictures(scan: Scan, views: int) -> dict[str, np.ndarray]:
     cloud = scan.cloud
     cameras = cameras_for(cloud, views, size=SMALL_CLIP["vision_cfg"]["image_size"])
     pictures = draw(cloud, cameras, style="relief")
-    seen = strided(pictures)
-    labels = np.append(scan.labels if scan.labels is not None else np.zeros(len(cloud), int), 0)
-    out = {
-        "images": pictures.images,
-        "pixel_labels": labels[seen].astype(np.uint16),
-        "pixel_points": seen,
+    labels = scan.labels if scan.labels is not None else np.zeros(len(cloud))
+    colors = np.full_like(cloud.points, 0.5) if cloud.colors is None else cloud.colors
+    return {
+        "points": cloud.points.astype(np.float32),
+        "colors": np.rint(255 * colors).astype(np.uint8),
+        "labels": labels.astype(np.uint16),
         "classes": np.array(scan.classes),
-        "n_points": np.array(len(cloud)),
+        "images": pictures.images,
+        "pixel_points": strided(pictures),
     }
-    for name, tokenization in TOKENIZATIONS.items():
-        groups = tokenization.grouping(cloud)
-        inputs = describe(cloud, groups, normalise=tokenization.normalise)
-        out |= {
-            f"{name}.index": groups.index,
-            f"{name}.offsets": groups.offsets,
-            f"{name}.samples": inputs.samples.astype(np.float16),
-            f"{name}.shape": inputs.shape,
-            f"{name}.centers": inputs.centers,
+
+
+def tokens_path(path: Path, tokenizer: str) -> Path:
+    """Return where a scene's described tokens lie."""
+    return path.parent / tokenizer / path.name
+
+
+def add_tokens(path: Path) -> None:
+    """Group and describe a scene for every tokenizer whose file is not there."""
+    missing = [t for t in TOKENIZATIONS if not tokens_path(path, t).is_file()]
+    if not missing:
+        return
+    with np.load(path) as scene:
+        cloud = PointCloud(scene["points"], scene["colors"].astype(np.float32) / 255)
+    for name in missing:
+        groups = TOKENIZATIONS[name].grouping(cloud)
+        inputs = describe(cloud, groups, normalise=TOKENIZATIONS[name].normalise)
+        arrays = {
+            "index": groups.index,
+            "offsets": groups.offsets,
+            "samples": inputs.samples.astype(np.float16),
+            "shape": inputs.shape,
+            "centers": inputs.centers,
         }
-    return out
+        _write(tokens_path(path, name), arrays)
 
 
-def token_inputs(scene: np.lib.npyio.NpzFile, tokenizer: str) -> TokenInputs:
-    """Return the described groups of a bank's scene."""
-    fields = ("samples", "shape", "centers")
-    return TokenInputs(*(scene[f"{tokenizer}.{f}"].astype(np.float32) for f in fields))
+def token_inputs(tokens: np.lib.npyio.NpzFile) -> TokenInputs:
+    """Return the described groups in a tokenizer's file of a scene."""
+    return TokenInputs(*(tokens[f].astype(np.float32) for f in ("samples", "shape", "centers")))
 
 
-def scene_groups(scene: np.lib.npyio.NpzFile, tokenizer: str) -> Groups:
-    """Return the groups of a bank's scene."""
-    return Groups(
-        scene[f"{tokenizer}.index"], scene[f"{tokenizer}.offsets"], int(scene["n_points"])
-    )
+def scene_groups(tokens: np.lib.npyio.NpzFile, points: int) -> Groups:
+    """Return the groups in a tokenizer's file of a scene of so many points."""
+    return Groups(tokens["index"], tokens["offsets"], points)
+
+
+def name_shares(tokens: np.lib.npyio.NpzFile, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Return the share of each class among a token's points, (M, classes); unlabelled count too."""
+    owner = np.repeat(np.arange(len(tokens["offsets"]) - 1), np.diff(tokens["offsets"]))
+    flat = owner * (classes + 1) + labels[tokens["index"]].astype(np.int64)
+    count = np.bincount(flat, minlength=(owner[-1] + 1) * (classes + 1)).reshape(-1, classes + 1)
+    return (count[:, 1:] / np.diff(tokens["offsets"])[:, None]).astype(np.float32)

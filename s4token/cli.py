@@ -133,7 +133,8 @@ def _training_verbs(verb: Any) -> None:
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
     sub.add_argument("--steps", type=int)
-    sub.add_argument("--batch", type=int)
+    sub.add_argument("--batch", type=int, help="pictures per step")
+    sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
     sub.add_argument("--threads", type=int)
 
     sub = verb("pretrain", _pretrain, "train the tokenizers against a frozen CLIP, without labels")
@@ -142,7 +143,15 @@ def _training_verbs(verb: Any) -> None:
     sub.add_argument("--tokenizers", nargs="+", choices=TOKENIZERS, default=TOKENIZERS)
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/pretrain"), help="resumable state")
+    for name in ("distillation", "masked", "clustering"):
+        sub.add_argument(f"--{name}", type=float, metavar="WEIGHT", help="objective without labels")
+    sub.add_argument(
+        "--alignment", type=float, metavar="WEIGHT", help="objective that reads the scenes' names"
+    )
+    sub.add_argument("--start", type=Path, help="tokenizers to begin with")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda")
     sub.add_argument("--steps", type=int)
+    sub.add_argument("--batch", type=int, help="scenes per step")
     sub.add_argument("--threads", type=int)
 
 
@@ -360,7 +369,7 @@ def _pretrain_clip(options: argparse.Namespace) -> None:
         str(options.bank),
         str(options.pack),
         str(options.text),
-        **_overrides(options, "steps", "batch"),
+        **_overrides(options, "steps", "batch", "scenes"),
     )
     metrics = pretrain_clip(config, options.out, folder=options.work, progress=_bar("image tower"))
     print(json.dumps(metrics))
@@ -370,7 +379,10 @@ def _pretrain(options: argparse.Namespace) -> None:
     from s4token.pretrain import PretrainConfig, pretrain_all
 
     _threads(options)
-    config = PretrainConfig(**_overrides(options, "steps"))
+    weights = ("distillation", "masked", "clustering", "alignment")
+    config = PretrainConfig(
+        start=str(options.start or ""), **_overrides(options, "steps", "batch", *weights)
+    )
     metrics = pretrain_all(
         options.clip,
         config,
@@ -378,6 +390,7 @@ def _pretrain(options: argparse.Namespace) -> None:
         options.tokenizers,
         options.out,
         folder=options.work,
+        device=options.device,
         bar=_bar,
     )
     print(json.dumps(metrics))

@@ -1,184 +1,83 @@
-"""How the image tower of the small CLIP was trained: rendered views against a frozen text tower.
+"""How the image tower of the small CLIP was trained: pictures and 3D tokens against a text tower.
 
 The class token learns the names of single objects and the mix of names in a room, every patch
-the mix of names of its own pixels. Text vectors are fixed, so the picture comes to the words.
+the mix of names of its own pixels. So that the tower is at home on 3D tokens as well, it learns
+from the tokens of the same scenes too, through tokenizers of its own. Text vectors are fixed:
+pictures and tokens come to the words.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from s4token import checkpoint
-from s4token.backbone import SMALL_CLIP, SMALL_NAME, FrozenCLIP, build, small_tokenizer
-from s4token.datasets import Named, objects
-from s4token.multiview import draw, splats
-from s4token.segment import text_features
+from s4token.backbone import (
+    SMALL_CLIP,
+    SMALL_NAME,
+    ClipIdentity,
+    FrozenCLIP,
+    build,
+    small_tokenizer,
+)
+from s4token.clip_batches import (
+    NamedTokens,
+    Objects,
+    Views,
+    augment,
+    bank_names,
+    drawn,
+    named_tokens,
+    patch_targets,
+    split,
+    token_batch,
+)
+from s4token.datasets import objects
+from s4token.objectives.alignment import Alignment
+from s4token.segment import BALANCE, text_features
+from s4token.tokenizer import Tokenizer, collate
 from s4token.training import Loop, parameter_groups, processes
-from s4token.types import Camera, PointCloud
 
-log = logging.getLogger(__name__)
+TOKENIZERS = ("superpoint", "knn", "radius")
 
 
 @dataclass(frozen=True)
 class ClipPretrainConfig:
     """Hold the recipe of the image tower.
 
-    bank: folder of training scenes; pack: named objects; text: trained text tower.
-    object_share: share of a batch that shows one object alone; held_out: share of objects and of
-    scenes kept for measuring; scale: inverse temperature of cosines.
+    bank: folder of training scenes; pack: named objects; text: trained text tower, or a small CLIP
+    whose image tower is trained further.
+    batch: pictures per step, of which ``object_share`` show one object alone; scenes: scenes per
+    step whose tokens the tower reads, of one tokenizer at a time; keep: least share of a scene's
+    tokens; held_out: share of objects and of scenes kept for measuring; scale: inverse
+    temperature of cosines; prior: handicap of frequent names.
     """
 
     bank: str
     pack: str
     text: str
     steps: int = 3000
-    batch: int = 64
-    object_share: float = 0.3
+    batch: int = 16
+    object_share: float = 0.25
+    scenes: int = 8
+    keep: float = 0.5
     lr: float = 1e-3
     weight_decay: float = 0.05
     scale: float = 20.0
     smoothing: float = 0.1
     cosine_weight: float = 0.5
     rarity: float = 0.25
+    prior: float = 0.5
+    token_weight: float = 2.0
     held_out: float = 0.05
     seed: int = 0
-
-
-class _Views:
-    """All pictures of a bank in memory, with global class ids (0 = none) per second pixel."""
-
-    def __init__(self, paths: Sequence[Path], names: list[str]) -> None:
-        ids = {n: i + 1 for i, n in enumerate(names)}
-        images, labels = [], []
-        for path in paths:
-            with np.load(path) as scene:
-                images.append(scene["images"])
-                table = np.array([0] + [ids[c] for c in scene["classes"].tolist()], np.int16)
-                labels.append(table[scene["pixel_labels"]])
-        self.images = np.concatenate(images)
-        self.labels = np.concatenate(labels)
-
-
-class _Objects:
-    """Single objects, drawn anew for every batch."""
-
-    def __init__(self, named: Sequence[Named], names: list[str], size: int) -> None:
-        ids = {n: i + 1 for i, n in enumerate(names)}
-        self.size = size
-        self.clouds = [PointCloud(o.points, np.clip(o.colors, 0, 1)) for o in named]
-        self.splats = [splats(c) for c in self.clouds]
-        self.ids = np.array([ids[o.category] for o in named])
-        # Every category counts alike, damped: categories of one object do not dominate.
-        count = np.bincount(self.ids)[self.ids]
-        self.weight = count**-0.5 / (count**-0.5).sum()
-
-    def draw(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Render one object before a plain background; return picture and class ids."""
-        cloud, prepared = self.clouds[number], self.splats[number]
-        # An object stands anywhere in a room and fills some of its height.
-        share = np.exp(rng.uniform(np.log(0.1), 0))
-        level = share * prepared.heights + rng.random() ** 2 * (1 - share)
-        prepared = replace(prepared, heights=level)
-        low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
-        reach = float(np.linalg.norm(high - low)) / 2
-        yaw, rise = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(-15, 65))
-        gaze = np.array([np.cos(yaw) * np.cos(rise), np.sin(yaw) * np.cos(rise), np.sin(rise)])
-        target = (low + high) / 2 + rng.normal(size=3) * 0.15 * reach
-        distance = reach / np.tan(np.radians(25)) * np.exp(rng.uniform(-0.4, 0.7))
-        camera = Camera(target + distance * gaze, target, fov=50, width=self.size, height=self.size)
-        shade = rng.integers(0, 256, 3) if rng.random() < 0.5 else np.full(3, rng.integers(0, 256))
-        view = draw(
-            cloud,
-            [camera],
-            prepared,
-            style="relief",
-            background=(int(shade[0]), int(shade[1]), int(shade[2])),
-            point_size=float(np.exp(rng.uniform(-0.3, 0.4))),
-        )
-        return view.images[0], np.where(view.point_index[0, 1::2, 1::2] >= 0, self.ids[number], 0)
-
-
-def augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Flip, zoom and recolour a batch: uint8 (B, H, W, 3) and ids (B, H/2, W/2)."""
-    batch = len(images)
-    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
-    flip = torch.where(uniform(batch) < 0.5, -1.0, 1.0)
-    zoom = 1 - 0.35 * uniform(batch) * (uniform(batch) < 0.6)
-    shift = (2 * uniform(batch, 2) - 1) * (1 - zoom)[:, None]
-    theta = torch.zeros(batch, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1] = zoom * flip, zoom
-    theta[:, :, 2] = shift
-    grid = lambda n: F.affine_grid(theta, [batch, 1, n, n], align_corners=False)  # noqa: E731
-    x = images.permute(0, 3, 1, 2).float()
-    x = F.grid_sample(x, grid(x.shape[-1]), align_corners=False, padding_mode="border")
-    ids = F.grid_sample(
-        labels[:, None].float(), grid(labels.shape[-1]), mode="nearest", align_corners=False
-    )
-    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
-    mean = x.mean(dim=(2, 3), keepdim=True)
-    contrast = torch.exp(0.12 * normal(batch, 3, 1, 1))
-    # Brightness and warmth vary with the light; height only with how much was scanned.
-    gain = torch.exp(torch.tensor([0.2, 0.05, 0.03]).view(1, 3, 1, 1) * normal(batch, 3, 1, 1))
-    x = ((x - mean) * contrast + mean) * gain
-    grey = (uniform(batch) < 0.05)[:, None, None]
-    x[:, 2] = torch.where(grey, 127.5, x[:, 2])
-    x = x + 4 * normal(*x.shape)
-    return x.clamp(0, 255).byte().permute(0, 2, 3, 1), ids[:, 0].long()
-
-
-def patch_targets(labels: Tensor, grid: int, classes: int) -> tuple[Tensor, Tensor]:
-    """Return per patch the share of each class (B, P, C) and of labelled pixels (B, P)."""
-    batch, size = labels.shape[0], labels.shape[1] // grid
-    cells = labels[:, : grid * size, : grid * size].unflatten(2, (grid, size))
-    cells = cells.unflatten(1, (grid, size)).permute(0, 1, 3, 2, 4).reshape(batch * grid**2, -1)
-    share = torch.zeros(len(cells), classes + 1)
-    share.scatter_add_(1, cells, torch.full(cells.shape, 1 / cells.shape[1]))
-    share = share.view(batch, grid**2, -1)
-    known = share[..., 1:].sum(dim=-1)
-    return share[..., 1:] / known.clamp(min=1e-6)[..., None], known
-
-
-class _Trainer:
-    """What one step needs: tower, words, weights."""
-
-    def __init__(self, config: ClipPretrainConfig, clip: FrozenCLIP, names: list[str]) -> None:
-        self.config, self.clip, self.names = config, clip, names
-        adapter: Any = _Words(clip)
-        self.words = torch.from_numpy(text_features(adapter, names))
-        similar = (self.words @ self.words.T / 0.07).softmax(dim=1)
-        self.blur = (1 - config.smoothing) * torch.eye(len(names)) + config.smoothing * similar
-        self.weight = torch.ones(len(names))
-
-    def loss(self, features: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Weighted cross-entropy to blurred shares, plus the distance to their mean word."""
-        logits = self.config.scale * features @ self.words.T
-        entropy = -((target @ self.blur) * logits.log_softmax(dim=-1)).sum(dim=-1)
-        word = F.normalize(target @ self.words, dim=-1)
-        distance = 1 - (features * word).sum(dim=-1)
-        total = entropy + self.config.cosine_weight * distance
-        return (total * weight).sum() / weight.sum().clamp(min=1e-6)
-
-    def step(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        with torch.autocast("cpu", torch.bfloat16):
-            pooled, dense = self.clip.encode_image(images)
-        share, known = patch_targets(labels, self.clip.grid, len(self.names))
-        weight = (share @ self.weight) * (known > 0.25) * known
-        dense_loss = self.loss(dense.float(), share, weight)
-        whole = (share * (known * (share @ self.weight))[..., None]).sum(dim=1)
-        shown = whole.sum(dim=1)
-        whole = whole / shown.clamp(min=1e-6)[:, None]
-        global_loss = self.loss(pooled.float(), whole, (shown > 0).float())
-        return {"loss": dense_loss + 0.5 * global_loss, "dense": dense_loss, "global": global_loss}
 
 
 class _Words:
@@ -189,15 +88,61 @@ class _Words:
         return self.clip.encode_text(list(prompts)).numpy()
 
 
-def split(count: int, share: float, seed: int) -> np.ndarray:
-    """Return a mask of what is held out: the same for the same arguments."""
-    held = np.zeros(count, dtype=bool)
-    held[np.random.default_rng(seed).permutation(count)[: max(1, int(share * count))]] = True
-    return held
+def name_vectors(clip: FrozenCLIP, names: Sequence[str]) -> Tensor:
+    """Return one unit row per name, averaged over the prompt templates."""
+    adapter: Any = _Words(clip)
+    return torch.from_numpy(text_features(adapter, names))
+
+
+class _Trainer:
+    """What one step needs: the tower, tokenizers in front of it, the names and their vectors."""
+
+    def __init__(
+        self, config: ClipPretrainConfig, clip: FrozenCLIP, names: list[str], frequency: np.ndarray
+    ) -> None:
+        self.config, self.clip, self.names = config, clip, names
+        self.words = name_vectors(clip, names)
+        self.tokenizers = nn.ModuleDict({t: Tokenizer(clip.width) for t in TOKENIZERS})
+        counts = torch.from_numpy(frequency).float()
+        self.alignment = Alignment(
+            self.words, counts, scale=config.scale, prior=config.prior, cosine=config.cosine_weight
+        )
+
+    def pictures(
+        self, images: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Align patches and class tokens of pictures."""
+        with torch.autocast("cpu", torch.bfloat16):
+            pooled, dense = self.clip.encode_image(images)
+        share, known = patch_targets(labels, self.clip.grid, len(self.names))
+        compete = self.alignment.competitors(share, generator)
+        weight = known * (known > 0.25)
+        whole = (share * weight[..., None]).sum(dim=1, keepdim=True)
+        shown = whole.sum(dim=2)
+        whole = whole / shown.clamp(min=1e-6)[..., None]
+        return {
+            "dense": self.alignment(dense.float(), share, weight, compete),
+            "global": self.alignment(pooled.float()[:, None], whole, (shown > 0).float(), compete),
+        }
+
+    def tokens(
+        self, tokenizer: str, scenes: Sequence[NamedTokens], generator: torch.Generator
+    ) -> Tensor:
+        """Align tokens of scenes."""
+        inputs, valid, share, weight = token_batch(scenes, generator)
+        with torch.autocast("cpu", torch.bfloat16):
+            _, features = self.clip.encode_tokens(self.tokenizers[tokenizer](*inputs), valid)
+        compete = self.alignment.competitors(share, generator)
+        return self.alignment(features.float(), share, weight, compete)
 
 
 def with_text_tower(path: str | Path) -> FrozenCLIP:
-    """Return the small CLIP with a trained text tower and a fresh image tower."""
+    """Return the small CLIP with a trained text tower and a fresh image tower.
+
+    From the file of a small CLIP, it is that CLIP with the image tower it has.
+    """
+    if checkpoint.read_header(path)["kind"] == "clip":
+        return FrozenCLIP.load(SMALL_NAME, path)
     clip: Any = build(SMALL_CLIP)
     state, _ = checkpoint.load(path, kind="text")
     for name, weight in clip.visual.named_parameters():
@@ -211,7 +156,14 @@ def with_text_tower(path: str | Path) -> FrozenCLIP:
 
 def _text_recipe(path: str) -> dict[str, Any]:
     header = checkpoint.read_header(path)
+    if header["kind"] == "clip":
+        return header["text_tower"]
     return {k: header[k] for k in ("recipe", "metrics") if k in header}
+
+
+def tokenizers_path(clip: Path) -> Path:
+    """Return where the tokenizers go that a tower was trained with, for ``pretrain`` to start."""
+    return clip.with_name(f"{clip.stem}-tokenizers.safetensors")
 
 
 def pretrain_clip(
@@ -221,86 +173,96 @@ def pretrain_clip(
     folder: Path,
     progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
 ) -> dict[str, float]:
-    """Train the image tower, write the small CLIP to ``out`` and return its metrics."""
+    """Train the image tower, write the small CLIP to ``out`` and return its metrics.
+
+    The tokenizers that it was trained with are written beside it (``tokenizers_path``).
+    """
     torch.manual_seed(config.seed)
     clip = with_text_tower(config.text)
     paths = sorted(Path(config.bank).glob("scene-*.npz"))
     named = objects(config.pack)
     if not paths:
         raise ValueError(f"{config.bank}: no scene-*.npz; build the bank first")
-    names = sorted({o.category for o in named} | _bank_classes(paths))
-    held_scenes, held_objects = (
-        split(len(paths), config.held_out, 1),
-        split(len(named), config.held_out, 2),
-    )
-    pick = lambda items, mask: [i for i, m in zip(items, mask, strict=True) if m]  # noqa: E731
-    views = _Views(pick(paths, ~held_scenes), names)
-    things = _Objects(pick(named, ~held_objects), names, clip.image_size)
-    trainer = _Trainer(config, clip, names)
-    frequency = np.bincount(views.labels[::7].ravel(), minlength=len(names) + 1)[1:] + 50.0
-    weight = torch.from_numpy((frequency / frequency.max()) ** -config.rarity).float()
-    trainer.weight = weight.clamp(max=20.0)
-    clip.clip.visual.requires_grad_(True)
+    names = sorted({o.category for o in named} | bank_names(paths))
+    ids = {n: i for i, n in enumerate(names)}
+    held, training = _parts(paths, config.held_out, 1)
+    held_objects, seen_objects = _parts(named, config.held_out, 2)
+    views = Views(training, names)
+    things = Objects(seen_objects, names, clip.image_size)
+    frequency = np.bincount(views.labels[::7].ravel(), minlength=len(names) + 1)[1:]
+    trainer = _Trainer(config, clip, names, frequency)
+    learned = nn.ModuleDict({"visual": clip.clip.visual, "tokenizers": trainer.tokenizers})
+    learned.requires_grad_(True)
     optimizer = torch.optim.AdamW(
-        parameter_groups(clip.clip.visual, config.weight_decay), lr=config.lr, betas=(0.9, 0.98)
+        parameter_groups(learned, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True
     )
 
     def step(number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([config.seed, number])
-        images, labels = _batch(config, views, things, rng)
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        return trainer.step(*augment(images, labels, generator))
+        images, labels = augment(*_batch(config, views, things, rng), generator)
+        losses = trainer.pictures(images, labels, generator)
+        tokenizer, share = TOKENIZERS[rng.integers(3)], rng.uniform(config.keep, 1)
+        chosen = rng.integers(len(training), size=config.scenes)
+        scenes = [named_tokens(training[i], tokenizer, ids) for i in chosen]
+        scenes = [s.select(drawn(len(s.points), share, rng)) for s in scenes]
+        losses[tokenizer] = trainer.tokens(tokenizer, scenes, generator)
+        total = losses["dense"] + 0.5 * losses["global"] + config.token_weight * losses[tokenizer]
+        return losses | {"loss": total}
 
-    loop = Loop(folder, config.steps, config.lr)
-    loop.run(clip.clip.visual, optimizer, step, progress)
+    Loop(folder, config.steps, config.lr).run(learned, optimizer, step, progress)
     if processes()[0] > 0:
         return {}
-    clip.clip.visual.requires_grad_(False)
-    metrics = _evaluate(trainer, _Views(pick(paths, held_scenes), names))
-    metrics |= _evaluate_objects(
-        trainer, _Objects(pick(named, held_objects), names, clip.image_size)
-    )
+    learned.requires_grad_(False)
+    metrics = _evaluate(trainer, Views(held, names)) | _evaluate_tokens(trainer, held)
+    metrics |= _evaluate_objects(trainer, Objects(held_objects, names, clip.image_size))
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    checkpoint.save(
-        out,
-        clip.clip.state_dict(),
-        kind="clip",
-        header={
-            "open_clip": SMALL_CLIP,
-            "recipe": {k: v for k, v in asdict(config).items() if k not in _PATHS},
-            "metrics": metrics,
-            "text_tower": _text_recipe(config.text),
-        },
-    )
+    _save(config, trainer, metrics, out)
     return metrics
+
+
+def _parts(items: Sequence[Any], share: float, seed: int) -> tuple[list, list]:
+    """Return what is held out, and the rest."""
+    held = split(len(items), share, seed)
+    pick = lambda wanted: [i for i, h in zip(items, held, strict=True) if h == wanted]  # noqa: E731
+    return pick(True), pick(False)
+
+
+def _save(
+    config: ClipPretrainConfig, trainer: _Trainer, metrics: dict[str, float], out: Path
+) -> None:
+    clip = trainer.clip
+    header = {
+        "open_clip": SMALL_CLIP,
+        "recipe": {k: v for k, v in asdict(config).items() if k not in _PATHS},
+        "metrics": metrics,
+        "text_tower": _text_recipe(config.text),
+    }
+    checkpoint.save(out, clip.clip.state_dict(), kind="clip", header=header)
+    identity = ClipIdentity(clip.name, out.name, clip.identity.sha256)
+    state = trainer.tokenizers.state_dict()
+    header = {"clip": identity.as_dict(), "tokenizers": {}}
+    checkpoint.save(tokenizers_path(out), state, kind="tokenizers", header=header)
 
 
 _PATHS = ("bank", "pack", "text")
 
 
-def _bank_classes(paths: Sequence[Path]) -> set[str]:
-    out: set[str] = set()
-    for path in paths:
-        with np.load(path) as scene:
-            out |= set(scene["classes"].tolist())
-    return out
-
-
 def _batch(
-    config: ClipPretrainConfig, views: _Views, things: _Objects, rng: np.random.Generator
+    config: ClipPretrainConfig, views: Views, things: Objects, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     alone = int(config.object_share * config.batch)
     index = rng.integers(len(views.images), size=config.batch - alone)
-    drawn = [
+    shown = [
         things.draw(i, rng) for i in rng.choice(len(things.clouds), size=alone, p=things.weight)
     ]
-    images = np.concatenate([views.images[index], np.stack([d[0] for d in drawn])])
-    labels = np.concatenate([views.labels[index], np.stack([d[1] for d in drawn])])
+    images = np.concatenate([views.images[index], np.stack([d[0] for d in shown])])
+    labels = np.concatenate([views.labels[index], np.stack([d[1] for d in shown])])
     return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
 
 
 @torch.no_grad()
-def _evaluate(trainer: _Trainer, views: _Views) -> dict[str, float]:
+def _evaluate(trainer: _Trainer, views: Views) -> dict[str, float]:
     """Score patches of held-out scenes: accuracy and mean class accuracy over all names."""
     hit, total = np.zeros(len(trainer.names)), np.zeros(len(trainer.names))
     for start in range(0, len(views.images), 64):
@@ -322,7 +284,7 @@ def _evaluate(trainer: _Trainer, views: _Views) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _evaluate_objects(trainer: _Trainer, things: _Objects) -> dict[str, float]:
+def _evaluate_objects(trainer: _Trainer, things: Objects) -> dict[str, float]:
     """Score held-out objects: top-1 and top-5 of the mean of four views among all names."""
     rng = np.random.default_rng(0)
     ranks = []
@@ -337,3 +299,33 @@ def _evaluate_objects(trainer: _Trainer, things: _Objects) -> dict[str, float]:
         "object_top5": 100 * float((rank < 5).mean()),
         "names": float(len(trainer.names)),
     }
+
+
+@torch.no_grad()
+def _evaluate_tokens(trainer: _Trainer, paths: Sequence[Path]) -> dict[str, float]:
+    """Score the tokens of held-out scenes among the names of each scene, by their points."""
+    ids = {n: i for i, n in enumerate(trainer.names)}
+    out = {}
+    for name, tokenizer in trainer.tokenizers.items():
+        rows = []
+        for path in paths:
+            scene = named_tokens(path, name, ids)
+            samples, shape, centers, valid = collate([scene.inputs])
+            embeddings = tokenizer(samples, shape, centers)
+            features = trainer.clip.encode_tokens(embeddings, valid)[1][0]
+            rows.append(token_score(features @ trainer.words.T, scene))
+        out |= {f"{name}_{k}": float(np.mean([r[k] for r in rows])) for k in rows[0]}
+    return out
+
+
+def token_score(cosine: Tensor, scene: NamedTokens) -> dict[str, float]:
+    """Return mIoU and OA of a scene's tokens, each point counted with its token's guess."""
+    count = scene.share * scene.points[:, None]
+    present = np.flatnonzero(count.sum(axis=0) > 0)
+    score = cosine.numpy()[:, present]
+    guess = (score - BALANCE * score.mean(axis=0)).argmax(axis=1)
+    matrix = np.zeros((len(present), len(present)))
+    np.add.at(matrix.T, guess, count[:, present])
+    hit = np.diag(matrix)
+    union = matrix.sum(axis=0) + matrix.sum(axis=1) - hit
+    return {"mIoU": 100 * float((hit / union).mean()), "OA": 100 * float(hit.sum() / matrix.sum())}

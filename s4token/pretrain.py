@@ -1,31 +1,42 @@
-"""Train the tokenizers without labels: by distillation from rendered views, CLIP stays frozen."""
+"""Train the tokenizers through a frozen CLIP: without labels, or aligned with words as well."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from s4token import checkpoint
 from s4token.backbone import FrozenCLIP
-from s4token.bank import scene_groups, token_inputs
+from s4token.bank import scene_groups, tokens_path
 from s4token.checkpoint import weights_sha256
-from s4token.clip_pretrain import split
+from s4token.clip_batches import (
+    NamedTokens,
+    bank_names,
+    drawn,
+    named_tokens,
+    padded,
+    split,
+    token_batch,
+)
+from s4token.clip_pretrain import name_vectors
 from s4token.model import TOKENIZATIONS, S4Token
-from s4token.multiview import lift, pool
+from s4token.multiview import cameras_for, draw, lift, pool, strided
+from s4token.objectives.alignment import Alignment
+from s4token.objectives.clustering import Clustering
 from s4token.objectives.distillation import Distillation, global_distance
-from s4token.tokenizer import TokenInputs, collate
+from s4token.objectives.masked import MaskedModelling
+from s4token.objectives.teacher import AverageTeacher
+from s4token.tokenizer import HIDDEN, Tokenizer
 from s4token.training import Loop, parameter_groups
-
-COLOR = slice(3, 6)
-MEAN_COLOR, COLOR_SPREAD = slice(11, 14), slice(14, 17)
-"""Columns of ``TokenInputs.samples`` and ``.shape`` that hold colours."""
+from s4token.types import PointCloud
 
 
 @dataclass(frozen=True)
@@ -33,24 +44,33 @@ class PretrainConfig:
     """Hold the recipe of the tokenizers; the same for each of them, with the same budget.
 
     batch: scenes per step; keep: least share of a scene's tokens that a step sees.
+    distillation, masked, clustering: weights of the objectives that need no labels.
+    alignment: weight of the objective that reads the names of the bank's scenes; 0 is S4Token's
+    label-free recipe. start: weights of tokenizers to begin with, instead of random ones.
     """
 
     steps: int = 1500
     batch: int = 6
     lr: float = 1e-3
     weight_decay: float = 0.02
+    distillation: float = 1.0
     relation: float = 0.25
     global_weight: float = 0.25
+    masked: float = 0.0
+    clustering: float = 0.0
+    alignment: float = 0.0
+    prior: float = 0.5
     keep: float = 0.5
     held_out: float = 0.05
     seed: int = 0
+    start: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """Hold one scene for one tokenizer: inputs, teacher features, weights, global feature."""
+    """Hold one scene for one tokenizer: tokens, teacher features, weights, global feature."""
 
-    inputs: TokenInputs
+    scene: NamedTokens
     teacher: np.ndarray
     weight: np.ndarray
     whole: np.ndarray
@@ -67,54 +87,127 @@ def teach(
     folder.mkdir(parents=True, exist_ok=True)
     for path in progress([p for p in paths if not (folder / p.name).is_file()]):
         with np.load(path) as scene:
-            total, shown = lift(clip, scene["images"], scene["pixel_points"])
-            out = {}
-            for name in TOKENIZATIONS:
-                features, seen = pool(total, shown, scene_groups(scene, name))
-                out[f"{name}.features"] = features.astype(np.float16)
-                out[f"{name}.seen"] = seen
+            total, shown = lift(clip, *_views(clip, scene))
+            points = len(scene["points"])
+        out = {}
+        for name in TOKENIZATIONS:
+            with np.load(tokens_path(path, name)) as tokens:
+                features, seen = pool(total, shown, scene_groups(tokens, points))
+            out[f"{name}.features"] = features.astype(np.float16)
+            out[f"{name}.seen"] = seen
         temporary = folder / f".{os.getpid()}.npz"
         np.savez(temporary, **out)
         os.replace(temporary, folder / path.name)
     return [folder / p.name for p in paths]
 
 
-def lessons(paths: Sequence[Path], taught: Sequence[Path], tokenizer: str) -> list[Lesson]:
-    """Read scenes with their teacher features for one tokenizer."""
-    out = []
-    for path, answer in zip(paths, taught, strict=True):
-        with np.load(path) as scene, np.load(answer) as teacher:
-            features = teacher[f"{tokenizer}.features"].astype(np.float32)
-            norm = np.linalg.norm(features, axis=1, keepdims=True)
-            unit = features / np.maximum(norm, 1e-6)
-            seen = teacher[f"{tokenizer}.seen"]
-            whole = unit[seen > 0].mean(axis=0)
-            weight = np.minimum(seen / 8, 1).astype(np.float32)
-            whole = whole / np.linalg.norm(whole)
-            out.append(Lesson(token_inputs(scene, tokenizer), unit, weight, whole))
-    return out
+def _views(clip: FrozenCLIP, scene: np.lib.npyio.NpzFile) -> tuple[np.ndarray, np.ndarray]:
+    """Return a scene's pictures as this CLIP wants them, and the points that they show."""
+    images = scene["images"]
+    if clip.pictures == "relief" and images.shape[1] == clip.image_size:
+        return images, scene["pixel_points"]
+    cloud = PointCloud(scene["points"], scene["colors"].astype(np.float32) / 255)
+    cameras = cameras_for(cloud, len(images), size=clip.image_size)
+    pictures = draw(cloud, cameras, style=clip.pictures)
+    return pictures.images, strided(pictures)
 
 
-def augment_tokens(
-    samples: Tensor, shape: Tensor, centers: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn scenes about the vertical, mirror them and shift their colours, all in token space."""
-    batch = len(samples)
-    angle = torch.rand(batch, generator=generator) * 2 * torch.pi
-    mirror = torch.where(torch.rand(batch, generator=generator) < 0.5, -1.0, 1.0)
-    cos, sin = angle.cos(), angle.sin()
-    turn = torch.stack(
-        [torch.stack([cos * mirror, -sin], 1), torch.stack([sin * mirror, cos], 1)], 1
-    )
-    samples, shape, centers = samples.clone(), shape.clone(), centers.clone()
-    samples[..., :2] = torch.einsum("bij,btkj->btki", turn, samples[..., :2])
-    centers[..., :2] = torch.einsum("bij,btj->bti", turn, centers[..., :2])
-    gain = torch.exp(0.15 * torch.randn(batch, 1, 3, generator=generator))
-    shift = 0.1 * torch.randn(batch, 1, 3, generator=generator)
-    samples[..., COLOR] = samples[..., COLOR] * gain[:, :, None] + shift[:, :, None]
-    shape[..., MEAN_COLOR] = shape[..., MEAN_COLOR] * gain + shift
-    shape[..., COLOR_SPREAD] = shape[..., COLOR_SPREAD] * gain
-    return samples, shape, centers
+def lesson(path: Path, answer: Path, tokenizer: str, ids: Mapping[str, int]) -> Lesson:
+    """Read a scene with its teacher features; without ``ids`` no label is read."""
+    with np.load(answer) as teacher:
+        features = teacher[f"{tokenizer}.features"].astype(np.float32)
+        seen = teacher[f"{tokenizer}.seen"]
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
+    whole = unit[seen > 0].mean(axis=0)
+    weight = np.minimum(seen / 8, 1).astype(np.float32)
+    scene = named_tokens(path, tokenizer, ids)
+    return Lesson(scene, unit, weight, whole / np.linalg.norm(whole))
+
+
+class _Student(nn.Module):
+    """What one step needs: a tokenizer, its objectives and what these learn and remember."""
+
+    def __init__(
+        self, config: PretrainConfig, clip: FrozenCLIP, tokenizer: Tokenizer, naming: Alignment
+    ) -> None:
+        super().__init__()
+        self.config, self.tokenizer = config, tokenizer
+        # Not a submodule: its weights neither change nor belong into the saved state.
+        self._frozen = [clip]
+        self.distillation, self.alignment = Distillation(config.relation), naming
+        hidden = config.masked or config.clustering
+        self.masked = MaskedModelling(HIDDEN, clip.embed_dim) if hidden else None
+        self.clustering = Clustering(clip.embed_dim) if config.clustering else None
+        self.teacher = AverageTeacher(tokenizer) if hidden else None
+
+    def encode(self, embeddings: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        pooled, features = self._frozen[0].encode_tokens(embeddings, valid)
+        return pooled.float(), features.float()
+
+    def losses(self, lessons: Sequence[Lesson], generator: torch.Generator) -> dict[str, Tensor]:
+        """Return every objective that has a weight, their weighted sum and what to watch."""
+        config = self.config
+        device = self._frozen[0].device
+        batch = token_batch([c.scene for c in lessons], generator)
+        samples, shape, centers = (i.to(device) for i in batch[0])
+        inputs = samples, shape, centers
+        valid, share, named = (i.to(device) for i in batch[1:])
+        with torch.autocast(device.type, torch.bfloat16):
+            pooled, features = self.encode(self.tokenizer(*inputs), valid)
+        out: dict[str, Tensor] = {}
+        total = features.new_zeros(())
+        if config.distillation:
+            teacher = padded([c.teacher for c in lessons], valid).to(device)
+            weight = padded([c.weight for c in lessons], valid).to(device)
+            out |= self.distillation(features, teacher, weight)
+            whole = torch.from_numpy(np.stack([c.whole for c in lessons])).to(device)
+            out["global"] = global_distance(pooled, whole)
+            total = total + config.distillation * (
+                out.pop("loss") + config.global_weight * out["global"]
+            )
+        if config.alignment:
+            compete = self.alignment.competitors(share, generator)
+            out["alignment"] = self.alignment(features, share, named, compete)
+            total = total + config.alignment * out["alignment"]
+        if self.teacher is not None:
+            hidden = self._hidden(inputs, valid, generator)
+            total = total + config.masked * hidden["masked"]
+            total = total + config.clustering * hidden.get("clustering", 0.0)
+            out |= hidden
+        with torch.no_grad():
+            mean = features.sum(dim=1) / valid.sum(dim=1, keepdim=True)
+            out["token_cosine"] = (mean**2).sum(dim=-1).mean()
+        return out | {"loss": total}
+
+    def _hidden(
+        self, inputs: tuple[Tensor, Tensor, Tensor], valid: Tensor, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Return the objectives that look at masked tokens."""
+        assert self.teacher is not None and self.masked is not None
+        self.teacher.update(self.tokenizer)
+        with torch.autocast(valid.device.type, torch.bfloat16):
+            _, target = self.encode(self.teacher(*inputs), valid)
+            embeddings, mask = self.masked.hide(self.tokenizer, inputs, valid, generator)
+            _, features = self.encode(embeddings, valid)
+        out = {"masked": self.masked(features, target, mask)}
+        if self.clustering is not None:
+            found = self.clustering(features[mask], target[mask])
+            out |= {"clustering": found["loss"], "prototype_entropy": found["entropy"]}
+        return out
+
+
+def _naming(
+    config: PretrainConfig, clip: FrozenCLIP, paths: Sequence[Path], tokenizer: str
+) -> tuple[Alignment, dict[str, int]]:
+    """Return the objective over the bank's names, or over none in the label-free recipe."""
+    if not config.alignment:
+        return Alignment(torch.zeros(1, clip.embed_dim), torch.ones(1)), {}
+    names = sorted(bank_names(paths))
+    ids = {n: i for i, n in enumerate(names)}
+    every = -(-len(paths) // 200)
+    shares = [named_tokens(p, tokenizer, ids).share.sum(axis=0) for p in paths[::every]]
+    frequency = torch.from_numpy(np.sum(shares, axis=0))
+    return Alignment(name_vectors(clip, names), frequency, prior=config.prior), ids
 
 
 def pretrain(
@@ -127,64 +220,55 @@ def pretrain(
     folder: Path,
     progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
 ) -> tuple[S4Token, dict[str, float]]:
-    """Train one tokenizer against its teacher; return the model that holds it, and metrics."""
+    """Train one tokenizer by its objectives; return the model that holds it, and metrics."""
     torch.manual_seed(config.seed)
-    model = S4Token(clip, {tokenizer: TOKENIZATIONS[tokenizer]})
+    model = S4Token(clip, {tokenizer: TOKENIZATIONS[tokenizer]}).to(clip.device)
+    learned = model.learned[tokenizer]
+    assert isinstance(learned, Tokenizer)
+    if config.start:
+        state, _ = checkpoint.load(config.start, kind="tokenizers")
+        own = {k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{tokenizer}.")}
+        checkpoint.load_into(learned, own, source=config.start)
     held = split(len(paths), config.held_out, 1)
-    book = lessons(paths, taught, tokenizer)
-    training = [b for b, h in zip(book, held, strict=True) if not h]
-    learned = model.learned
-    optimizer = torch.optim.AdamW(parameter_groups(learned, config.weight_decay), lr=config.lr)
-    distillation = Distillation(config.relation)
+    both = list(zip(paths, taught, strict=True))
+    training = [b for b, h in zip(both, held, strict=True) if not h]
+    naming, ids = _naming(config, clip, paths, tokenizer)
+    student = _Student(config, clip, learned, naming).to(clip.device)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(student, config.weight_decay), lr=config.lr, fused=True
+    )
 
     def step(number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([config.seed, number])
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        drawn = [training[i] for i in rng.integers(len(training), size=config.batch)]
         share = rng.uniform(config.keep, 1)
-        chosen = [_thin(lesson, share, rng) for lesson in drawn]
-        samples, shape, centers, valid = collate([c.inputs for c in chosen])
-        teacher, weight, whole = _targets(chosen, valid)
-        samples, shape, centers = augment_tokens(samples, shape, centers, generator)
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = learned[tokenizer](samples, shape, centers)
-            global_feature, features = clip.encode_tokens(tokens, valid)
-        losses = distillation(features.float(), teacher, weight)
-        scene = global_distance(global_feature.float(), whole)
-        return losses | {"loss": losses["loss"] + config.global_weight * scene, "global": scene}
+        chosen = [
+            _thin(lesson(training[i][0], training[i][1], tokenizer, ids), share, rng)
+            for i in rng.integers(len(training), size=config.batch)
+        ]
+        return student.losses(chosen, generator)
 
-    Loop(folder, config.steps, config.lr).run(learned, optimizer, step, progress)
-    metrics = _agreement(model, tokenizer, [b for b, h in zip(book, held, strict=True) if h])
+    Loop(folder, config.steps, config.lr).run(student, optimizer, step, progress)
+    kept = [lesson(p, t, tokenizer, {}) for (p, t), h in zip(both, held, strict=True) if h]
+    metrics = _agreement(model, tokenizer, kept)
     (folder / "metrics.json").write_text(json.dumps(metrics))
     return model, metrics
 
 
-def _thin(lesson: Lesson, share: float, rng: np.random.Generator) -> Lesson:
+def _thin(one: Lesson, share: float, rng: np.random.Generator) -> Lesson:
     """Return a lesson with a random share of its tokens."""
-    count = len(lesson.weight)
-    keep = np.sort(rng.permutation(count)[: max(8, int(share * count))])
-    inputs = lesson.inputs
-    thin = TokenInputs(inputs.samples[keep], inputs.shape[keep], inputs.centers[keep])
-    return Lesson(thin, lesson.teacher[keep], lesson.weight[keep], lesson.whole)
-
-
-def _targets(chosen: Sequence[Lesson], valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    width = chosen[0].teacher.shape[1]
-    teacher = torch.zeros(*valid.shape, width)
-    weight = torch.zeros(valid.shape)
-    for row, lesson in enumerate(chosen):
-        teacher[row, : len(lesson.weight)] = torch.from_numpy(lesson.teacher)
-        weight[row, : len(lesson.weight)] = torch.from_numpy(lesson.weight)
-    return teacher, weight, torch.from_numpy(np.stack([c.whole for c in chosen]))
+    keep = drawn(len(one.weight), share, rng)
+    return Lesson(one.scene.select(keep), one.teacher[keep], one.weight[keep], one.whole)
 
 
 def _agreement(model: S4Token, tokenizer: str, held: Sequence[Lesson]) -> dict[str, float]:
     """Return the mean cosine with the teacher and, as a collapse watch, between tokens."""
     cosine, spread = [], []
-    for lesson in held:
-        _, features = model.encode_inputs(tokenizer, [lesson.inputs])
-        teacher = torch.from_numpy(lesson.teacher)
-        seen = torch.from_numpy(lesson.weight) > 0
+    for one in held:
+        _, features = model.encode_inputs(tokenizer, [one.scene.inputs])
+        features = features.cpu()
+        teacher = torch.from_numpy(one.teacher)
+        seen = torch.from_numpy(one.weight) > 0
         cosine.append(F.cosine_similarity(features[0], teacher, dim=-1)[seen].mean())
         spread.append((features[0] @ features[0].T).mean())
     return {
@@ -196,7 +280,14 @@ def _agreement(model: S4Token, tokenizer: str, held: Sequence[Lesson]) -> dict[s
 
 def recipe(config: PretrainConfig, scenes: int) -> dict:
     """Return the JSON-ready recipe for a checkpoint's header."""
-    return asdict(config) | {"scenes": scenes, "objective": "distillation"}
+    weights = ("distillation", "masked", "clustering", "alignment")
+    used = [w for w in weights if getattr(config, w)]
+    return asdict(config) | {
+        "start": Path(config.start).name,
+        "scenes": scenes,
+        "objectives": used,
+        "label_free": not config.alignment,
+    }
 
 
 def pretrain_all(
@@ -207,20 +298,22 @@ def pretrain_all(
     out: Path,
     *,
     folder: Path,
+    device: str = "cpu",
     bar: Callable[[str], Callable[[Iterable], Iterable]] = lambda label: lambda items: items,
 ) -> dict[str, dict[str, float]]:
     """Teach, train every tokenizer by the same recipe, and write one checkpoint to ``out``.
 
-    clip_name: ``name`` or ``name:tag`` as open_clip knows them. Returns metrics by tokenizer.
+    clip_name: ``name`` or ``name:tag`` as open_clip knows them; device: ``cpu`` or ``cuda``.
+    Returns metrics by tokenizer.
     """
     name, _, tag = clip_name.partition(":")
-    clip = FrozenCLIP.load(name, tag or None)
+    clip = FrozenCLIP.load(name, tag or None).to(device)
     paths = sorted(bank.glob("scene-*.npz"))
     if not paths:
         raise ValueError(f"{bank}: no scene-*.npz; build the bank first")
     before = clip.identity
     taught = teach(clip, paths, folder / "teacher", bar("teacher"))
-    whole = S4Token(clip, {t: TOKENIZATIONS[t] for t in tokenizers})
+    whole = S4Token(clip, {t: TOKENIZATIONS[t] for t in tokenizers}).to(device)
     metrics = {}
     for tokenizer in tokenizers:
         model, metrics[tokenizer] = pretrain(

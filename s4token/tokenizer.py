@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ Normalise = Literal["token", "none"]
 SAMPLES = 32
 SAMPLE_CHANNELS = 7
 SHAPE_CHANNELS = 22
+HIDDEN = 256
 NOMINAL = 0.1
 """Length in the scan's unit by which ``normalise="none"`` divides token-relative coordinates; a
 constant that only conditions the first layer."""
@@ -231,7 +233,7 @@ class Tokenizer(nn.Module):
 
     frequencies: Tensor
 
-    def __init__(self, width: int, hidden: int = 256, octaves: int = 7) -> None:
+    def __init__(self, width: int, hidden: int = HIDDEN, octaves: int = 7) -> None:
         super().__init__()
         self.points = nn.Sequential(
             nn.Linear(SAMPLE_CHANNELS + SHAPE_CHANNELS, 64),
@@ -248,10 +250,23 @@ class Tokenizer(nn.Module):
 
     def forward(self, samples: Tensor, shape: Tensor, centers: Tensor) -> Float[Tensor, "B T D"]:
         """Embed (B, T, 32, 7) samples, (B, T, 22) shapes and (B, T, 3) centres."""
-        context = shape[:, :, None].expand(-1, -1, samples.shape[2], -1)
-        points = self.points(torch.cat([samples, context], dim=-1))
+        return self.finish(self.content(samples, shape) + self.place(centers))
+
+    def content(self, samples: Tensor, shape: Tensor) -> Float[Tensor, "B T H"]:
+        """Say what a token looks like."""
+        # The first layer reads each sample beside its token's shape, which is the same for all.
+        first: Any = self.points[0]
+        weight, context = first.weight.split([SAMPLE_CHANNELS, SHAPE_CHANNELS], dim=1)
+        context = F.linear(shape, context, first.bias)[:, :, None]
+        points = self.points[1:](F.linear(samples, weight) + context)
         pooled = torch.cat([points.amax(dim=2), points.mean(dim=2)], dim=-1)
+        return self.merge(torch.cat([pooled, self.shape(shape)], dim=-1))
+
+    def place(self, centers: Tensor) -> Float[Tensor, "B T H"]:
+        """Say where a token lies."""
         angle = (centers[..., None] * self.frequencies).flatten(2)
-        position = self.position(torch.cat([angle.sin(), angle.cos()], dim=-1))
-        x = self.merge(torch.cat([pooled, self.shape(shape)], dim=-1)) + position
+        return self.position(torch.cat([angle.sin(), angle.cos()], dim=-1))
+
+    def finish(self, x: Float[Tensor, "B T H"]) -> Float[Tensor, "B T D"]:
+        """Turn the sum of both into an embedding of the transformer's width."""
         return self.out(self.blocks(x))

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,10 @@ def processes() -> tuple[int, int]:
     return (dist.get_rank(), world) if world > 1 else (0, 1)
 
 
-def _average_gradients(parameters: Iterable[torch.nn.Parameter], world: int) -> None:
+def _average_gradients(parameters: Sequence[torch.nn.Parameter], world: int) -> None:
+    # A part that only some processes used this time counts as zero in the others.
+    for p in parameters:
+        p.grad = torch.zeros_like(p) if p.grad is None else p.grad
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     dist.all_reduce(flat)

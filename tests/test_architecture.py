@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top down. Imports point down, or to a sibling as long as there is no cycle.
 LAYERS = (
     "__init__ __main__ cli",
-    "bank baselines benchmark clip_pretrain picture pretrain resources tallies text_corpus "
-    "text_pretrain text_teacher vocabulary zero_shot",
-    "multiview objectives objectives.distillation segment training",
+    "bank baselines benchmark clip_batches clip_pretrain picture pretrain resources tallies "
+    "text_corpus text_pretrain text_teacher vocabulary zero_shot",
+    "multiview objectives objectives.alignment objectives.clustering objectives.distillation "
+    "objectives.masked objectives.teacher segment training",
     "model",
     "backbone datasets datasets.hdf5 datasets.modelnet40 datasets.named_meshes datasets.packs "
     "datasets.s3dis datasets.scannet datasets.scannet200 datasets.scanobjectnn datasets.scans "
@@ -44,6 +45,7 @@ HOMES = {
         "backbone",
         "checkpoint",
         "cli",  # sets how many threads it may use
+        "clip_batches",
         "clip_pretrain",
         "model",
         "multiview",

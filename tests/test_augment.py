@@ -126,3 +126,28 @@ def test_pure_seeded_and_at_home_with_one_point(change):
     one = PointCloud(np.array([[1.0, 2, 3]]))
     assert len(change(one, rng())) == 1
     assert augment.crop(one, rng()).tolist() == augment.dropout(one, rng()).tolist() == [0]
+
+
+@pytest.mark.parametrize("up", UPS)
+def test_cut_takes_the_lower_part(up):
+    before = cloud(up, 3000)
+    height = before.points @ before.up
+    for seed in range(10):
+        keep = augment.cut(before, rng(seed), least=0.3, most=0.7)
+        rest = np.setdiff1d(np.arange(3000), keep)
+        assert height[keep].max() < height[rest].min()
+        share = (height[keep].max() - height.min()) / np.ptp(height)
+        assert 0.28 < share < 0.72
+
+
+def test_box_takes_what_lies_in_an_upright_box_of_full_height():
+    before = cloud(n=3000)
+    shares = []
+    for seed in range(20):
+        keep = augment.box(before, rng(seed), least=0.5)
+        assert (np.diff(keep) > 0).all()
+        assert np.ptp(before.points[keep, 2]) > 0.9 * np.ptp(before.points[:, 2])
+        shares.append(len(keep) / 3000)
+        scaled = augment.box(before.scaled(1000.0), rng(seed), least=0.5)
+        assert len(np.setxor1d(keep, scaled)) <= 2
+    assert 0.3 < min(shares) < 0.7 < max(shares) <= 1

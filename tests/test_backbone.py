@@ -69,8 +69,8 @@ def tokens(clip, batch=2, count=10, seed=0):
 def test_a_pictures_own_patches_give_the_picture(clip):
     images = clip.normalise(pictures(clip))
     whole, _ = clip._encode_batch(clip.patch_embeddings(images), None)
-    assert (whole - F.normalize(clip.clip.visual(images), dim=-1)).abs().max() == 0
-    assert (whole - F.normalize(clip.clip.encode_image(images), dim=-1)).abs().max() == 0
+    assert (whole - F.normalize(clip.clip.visual(images), dim=-1)).abs().max() < 1e-6
+    assert (whole - F.normalize(clip.clip.encode_image(images), dim=-1)).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("dense", ["tokens", "value"])
@@ -328,7 +328,7 @@ def test_real_architecture_loads_by_name_and_path(tmp_path):
     with torch.no_grad():
         images = loaded.normalise(pictures(loaded, 1))
         whole, each = loaded.encode_tokens(loaded.patch_embeddings(images))
-        assert (whole - F.normalize(loaded.clip.visual(images), dim=-1)).abs().max() == 0
+        assert (whole - F.normalize(loaded.clip.visual(images), dim=-1)).abs().max() < 1e-6
     assert each.shape == (1, 49, 256)
 
 

@@ -1,4 +1,4 @@
-"""Distillation: against a slow twin, and what it must be blind to."""
+"""Objectives: against slow twins and by hand, and what they must be blind to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from s4token.objectives.alignment import Alignment
+from s4token.objectives.clustering import Clustering, sinkhorn
 from s4token.objectives.distillation import Distillation, global_distance
+from s4token.objectives.masked import MaskedModelling, block_mask, pitches
+from s4token.objectives.teacher import AverageTeacher
+from s4token.tokenizer import SAMPLE_CHANNELS, SHAPE_CHANNELS, Tokenizer
 
 
 def units(*shape, seed=0):
@@ -122,3 +127,186 @@ def test_global_distance():
     assert float(global_distance(a, -a)) == pytest.approx(2)
     assert float(global_distance(a, b)) == pytest.approx(float((1 - (a * b).sum(-1)).mean()))
     torch.testing.assert_close(global_distance(3 * a, b), global_distance(a, b))
+
+
+# Alignment
+
+
+def naming(**options):
+    """Six names of which 0 and 1 mean nearly the same."""
+    words = units(6, 8, seed=2)
+    words[1] = F.normalize(words[0] + 0.1 * words[3], dim=-1)
+    frequency = torch.tensor([100.0, 5.0, 50.0, 1.0, 20.0, 0.0])
+    return Alignment(words, frequency, **options)
+
+
+def shares():
+    share = torch.zeros(1, 3, 6)
+    share[0, 0, 0] = 1
+    share[0, 1, 2], share[0, 1, 3] = 0.25, 0.75
+    return share
+
+
+def test_alignment_equals_the_slow_twin():
+    score, features = naming(scale=10.0, prior=0.5, cosine=0.5), units(1, 3, 8, seed=4)
+    compete = torch.tensor([[True, True, True, True, False, True]])
+    weight = torch.tensor([[1.0, 0.5, 0.0]])
+    smooth = [f + 176 / 6 * 0.01 for f in (100, 5, 50, 1, 20, 0)]
+    total = 0.0
+    for t, w in enumerate(weight[0].tolist()):
+        share = shares()[0, t].tolist()
+        cosine = (features[0, t] @ score.words.T).tolist()
+        logits = [
+            10 * c + 0.5 * math.log(f / max(smooth)) for c, f in zip(cosine, smooth, strict=True)
+        ]
+        # Name 4 does not compete; 1 is kin of the first token's name.
+        heard = [j for j in range(6) if j != 4 and not (t == 0 and j == 1)]
+        norm = math.log(sum(math.exp(logits[j]) for j in heard))
+        total += w * sum(share[j] * (norm - logits[j]) for j in heard)
+        word = F.normalize(torch.tensor(share) @ score.words, dim=-1)
+        total += w * 0.5 * (1 - float(features[0, t] @ word))
+    got = score(features, shares(), weight, compete)
+    assert float(got) == pytest.approx(total / 1.5, rel=1e-4)
+
+
+def test_alignment_pulls_to_the_own_word_and_pushes_no_kin():
+    score = naming()
+    features = F.normalize(score.words[[4, 4, 4]], dim=-1)[None].clone().requires_grad_()
+    weight = torch.tensor([[1.0, 1.0, 0.0]])
+    score(features, shares(), weight, torch.ones(1, 6, dtype=torch.bool)).backward()
+    assert features.grad is not None and (features.grad[0, 2] == 0).all()
+    step = -features.grad[0, 0]
+    pulled = step @ score.words.T
+    assert pulled[0] > 0 and pulled[1] > 0 and pulled[4] < min(pulled[0], pulled[1])
+
+
+def test_rare_names_win_where_frequent_ones_had_the_handicap():
+    flat, balanced = naming(prior=0.0), naming(prior=1.0)
+    assert (flat.handicap == 0).all() and balanced.handicap[0] == balanced.handicap.max()
+    assert (
+        balanced.handicap[5] == balanced.handicap.min() and torch.isfinite(balanced.handicap).all()
+    )
+    # Sure of neither, a feature between two words is pushed to the rarer one.
+    between = F.normalize(balanced.words[2] + balanced.words[3], dim=-1)[None, None].clone()
+    share = torch.zeros(1, 1, 6)
+    share[..., 2], share[..., 3] = 0.5, 0.5
+    pushed = []
+    for score in (flat, balanced):
+        x = between.clone().requires_grad_()
+        score(x, share, torch.ones(1, 1), torch.ones(1, 6, dtype=torch.bool)).backward()
+        assert x.grad is not None
+        pushed.append(float(-x.grad[0, 0] @ (score.words[3] - score.words[2])))
+    assert pushed[1] > pushed[0]
+
+
+def test_present_names_always_compete_and_others_now_and_then():
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.cat([naming(absent=0.3).competitors(shares(), generator) for _ in range(300)])
+    often = draws.float().mean(dim=0)
+    assert (often[[0, 2, 3]] == 1).all()
+    assert ((often[[1, 4, 5]] > 0.2) & (often[[1, 4, 5]] < 0.4)).all()
+
+
+# Clustering
+
+
+def test_sinkhorn_balances_and_survives_large_scores():
+    scores = 3 * torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+    scores[:, 0] += 500
+    even = sinkhorn(scores.bfloat16(), rounds=50)
+    assert even.dtype == torch.float32
+    torch.testing.assert_close(even.sum(dim=1), torch.ones(64))
+    torch.testing.assert_close(even.sum(dim=0), torch.full((8,), 8.0), atol=0.5, rtol=0)
+
+
+def test_sinkhorn_equals_alternating_division():
+    scores = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
+    slow = scores.double().exp()
+    for _ in range(3):
+        slow = slow / slow.sum(dim=0) * 5 / 3
+        slow = slow / slow.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(sinkhorn(scores).double(), slow, atol=1e-5, rtol=1e-5)
+
+
+def test_clustering_sees_agreement_and_collapse():
+    torch.manual_seed(0)
+    score, teacher = Clustering(16, 8), units(256, 16)
+    assert score(teacher, teacher)["loss"] < score(teacher.roll(1, 0), teacher)["loss"]
+    spread = score(teacher, teacher)["entropy"]
+    collapsed = score(teacher, teacher[:1].expand_as(teacher).clone())["entropy"]
+    assert 0 <= collapsed < 0.5 < spread <= 1
+    student = teacher.clone().requires_grad_()
+    score(student, teacher)["loss"].backward()
+    assert student.grad is not None and score.prototypes.grad is not None
+
+
+# Masked point modelling
+
+
+def place():
+    centers = torch.rand(2, 40, 3, generator=torch.Generator().manual_seed(0)) * 10
+    valid = torch.ones(2, 40, dtype=torch.bool)
+    valid[1, 25:] = False
+    return centers, valid
+
+
+@pytest.mark.parametrize("ratio", [0.6, 0.65])
+def test_blocks_fill_the_ratio_with_neighbours(ratio):
+    centers, valid = place()
+    mask = block_mask(centers, valid, ratio, torch.Generator().manual_seed(0))
+    assert mask.sum(dim=1).tolist() == [round(ratio * 40), round(ratio * 25)]
+    assert not mask[1, 25:].any()
+
+    def apart(chosen):
+        away = torch.cdist(centers[0, chosen], centers[0, chosen]).fill_diagonal_(torch.inf)
+        return away.amin(dim=1).mean()
+
+    generator = torch.Generator().manual_seed(1)
+    blocks = [apart(block_mask(centers, valid, 0.3, generator)[0]) for _ in range(20)]
+    chance = [apart(torch.randperm(40, generator=generator)[:12]) for _ in range(20)]
+    assert sum(blocks) < sum(chance), "masked tokens lie nearer together than by chance"
+
+
+def test_pitch_is_the_median_nearest_distance():
+    line = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [3, 0, 0], [9, 9, 9]]])
+    valid = torch.tensor([[True, True, True, False]])
+    torch.testing.assert_close(pitches(line, valid), torch.tensor([1.0]))
+
+
+def test_masked_tokens_are_blank_but_for_a_jittered_place():
+    torch.manual_seed(0)
+    tokenizer, modelling = Tokenizer(32), MaskedModelling(256, 16, jitter=0.0)
+    centers, valid = place()
+    inputs = torch.randn(2, 40, 32, SAMPLE_CHANNELS), torch.randn(2, 40, SHAPE_CHANNELS), centers
+    hide = lambda i, m: m.hide(tokenizer, i, valid, torch.Generator().manual_seed(3))  # noqa: E731
+    embeddings, mask = hide(inputs, modelling)
+    plain = tokenizer(*inputs)
+    torch.testing.assert_close(embeddings[~mask], plain[~mask])
+    assert not torch.isclose(embeddings[mask], plain[mask]).all(dim=-1).any()
+    # Their looks are gone: other samples and shapes change nothing. Their place is not.
+    other, _ = hide((inputs[0] + 1, inputs[1] - 1, centers), modelling)
+    torch.testing.assert_close(other[mask], embeddings[mask])
+    jittered, same = hide(inputs, MaskedModelling(256, 16, jitter=0.3))
+    assert (same == mask).all() and not torch.isclose(jittered[mask], embeddings[mask]).all()
+    loss = modelling(units(2, 40, 16), units(2, 40, 16, seed=1), mask)
+    loss.backward()
+    assert 0 <= loss <= 2 and modelling.predict[0].weight.grad is not None
+
+
+# Teacher
+
+
+def test_the_teacher_follows_slowly_and_learns_nothing():
+    torch.manual_seed(0)
+    student = torch.nn.Linear(3, 2)
+    teacher = AverageTeacher(student, 0.9)
+    before = student.weight.clone()
+    with torch.no_grad():
+        student.weight += 1
+    torch.testing.assert_close(teacher.model.weight, before)
+    teacher.update(student)
+    torch.testing.assert_close(teacher.model.weight, before + 0.1)
+    assert not teacher(torch.ones(1, 3)).requires_grad
+    assert not any(p.requires_grad for p in teacher.parameters())
+    with pytest.raises(ValueError, match="momentum: expected a number in"):
+        AverageTeacher(student, 1.0)

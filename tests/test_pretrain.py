@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +14,24 @@ import pytest
 import torch
 
 from s4token import checkpoint
-from s4token.backbone import SMALL_CLIP, FrozenCLIP, build
-from s4token.bank import Bank, scene_groups, token_inputs
-from s4token.clip_pretrain import (
-    ClipPretrainConfig,
+from s4token.backbone import SMALL_CLIP, FrozenCLIP, build, small_tokenizer
+from s4token.bank import Bank, add_tokens, name_shares, scene_groups, token_inputs, tokens_path
+from s4token.clip_batches import (
+    NamedTokens,
     augment,
+    augment_tokens,
+    drawn,
+    named_tokens,
+    padded,
     patch_targets,
-    pretrain_clip,
     split,
+    token_batch,
 )
+from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip, token_score
 from s4token.model import load
-from s4token.pretrain import PretrainConfig, augment_tokens, pretrain_all
+from s4token.pretrain import PretrainConfig, pretrain_all
+from s4token.tokenizer import TokenInputs
+from s4token.training import Loop
 
 
 def write_pack(path: Path) -> None:
@@ -64,27 +75,75 @@ def test_bank_is_resumable_and_depends_on_the_number_alone(built, tmp_path):
     folder, bank = built
     again = Bank(tmp_path / "bank", folder / "pack.npz", points=bank.points, views=3)
     again.build([1])
-    with np.load(bank.path(1)) as first, np.load(again.path(1)) as second:
-        assert set(first) == set(second)
-        for name in first:
-            np.testing.assert_array_equal(first[name], second[name])
+    for path in (again.path(1), tokens_path(again.path(1), "superpoint")):
+        with (
+            np.load(bank.folder / path.relative_to(again.folder)) as first,
+            np.load(path) as second,
+        ):
+            assert set(first) == set(second)
+            for name in first:
+                np.testing.assert_array_equal(first[name], second[name])
     stamp = bank.path(0).stat().st_mtime_ns
     bank.build(range(3))
     assert bank.path(0).stat().st_mtime_ns == stamp
-    assert not list(bank.folder.glob(".*"))
+    assert not list(bank.folder.rglob(".*"))
+
+
+def test_deleted_tokens_come_back_the_same(built):
+    _, bank = built
+    path = tokens_path(bank.path(2), "superpoint")
+    before = path.read_bytes()
+    path.unlink()
+    add_tokens(bank.path(2))
+    assert path.read_bytes() == before
 
 
 def test_scene_holds_consistent_views_and_tokens(built):
     _, bank = built
     with np.load(bank.path(0)) as scene:
+        points = len(scene["points"])
+        assert len(scene["labels"]) == len(scene["colors"]) == points
         assert scene["images"].shape == (3, 128, 128, 3)
-        assert scene["pixel_labels"].shape == scene["pixel_points"].shape == (3, 64, 64)
-        assert (scene["pixel_labels"][scene["pixel_points"] < 0] == 0).all()
-        assert scene["pixel_labels"].max() <= len(scene["classes"])
-        for name in ("superpoint", "knn", "radius"):
-            groups, inputs = scene_groups(scene, name), token_inputs(scene, name)
-            assert len(groups) == len(inputs.shape) == len(inputs.centers) == len(inputs.samples)
-        assert scene_groups(scene, "superpoint").is_partition
+        assert scene["pixel_points"].shape == (3, 64, 64)
+        assert scene["pixel_points"].min() >= -1 and scene["pixel_points"].max() < points
+        assert scene["labels"].max() <= len(scene["classes"])
+    for name in ("superpoint", "knn", "radius"):
+        with np.load(tokens_path(bank.path(0), name)) as tokens:
+            groups, inputs = scene_groups(tokens, points), token_inputs(tokens)
+        assert len(groups) == len(inputs.shape) == len(inputs.centers) == len(inputs.samples)
+        assert groups.is_partition == (name == "superpoint")
+
+
+def test_scenes_of_every_kind_have_points_names_and_no_gap_in_them(tmp_path):
+    """Flats, frames, cut-off and boxed rooms: all are scans of a sensible size."""
+    bank = Bank(tmp_path, points=(5_000, 9_000))
+    heights, sizes = [], []
+    for number in range(14):
+        scan = bank._scan(number, None, [])
+        assert 2_000 <= len(scan.cloud) <= 9_500
+        assert scan.labels is not None and 1 <= scan.labels.max() <= len(scan.classes)
+        extent = np.ptp(scan.cloud.points, axis=0)
+        heights.append(extent[2])
+        sizes.append(max(extent[:2]))
+    assert min(heights) < 1.7, "some are cut off below the ceiling"
+    assert max(sizes) > 9, "some are flats of several rooms"
+
+
+def test_name_shares_by_hand():
+    tokens = {"index": np.array([0, 1, 2, 2, 3]), "offsets": np.array([0, 3, 5])}
+    share = name_shares(tokens, np.array([1, 2, 2, 0]), 2)  # type: ignore[arg-type]
+    np.testing.assert_allclose(share, [[1 / 3, 2 / 3], [0, 0.5]])
+
+
+def test_names_of_tokens_only_where_they_are_asked_for(built):
+    _, bank = built
+    with np.load(bank.path(0)) as scene:
+        classes = scene["classes"].tolist()
+    ids = {"elsewhere": 0} | {c: i + 1 for i, c in enumerate(classes)}
+    named = named_tokens(bank.path(0), "superpoint", ids)
+    assert named.share.shape == (len(named.points), len(ids)) and (named.share[:, 0] == 0).all()
+    np.testing.assert_allclose(named.share.sum(axis=1), 1, atol=1e-5)
+    assert named_tokens(bank.path(0), "superpoint", {}).share.shape[1] == 0
 
 
 def test_the_whole_recipe(built, monkeypatch):
@@ -95,10 +154,12 @@ def test_the_whole_recipe(built, monkeypatch):
         str(folder / "text.safetensors"),
         steps=2,
         batch=4,
+        scenes=2,
         held_out=0.3,
     )
     metrics = pretrain_clip(config, folder / "clip.safetensors", folder=folder / "clip")
     assert 0 <= metrics["patch_accuracy"] <= 100 and metrics["names"] > 10
+    assert all(0 <= metrics[f"{t}_mIoU"] <= 100 for t in ("superpoint", "knn", "radius"))
     log = [json.loads(line) for line in (folder / "clip" / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in log] == [0, 1]
     clip = FrozenCLIP.load(tag=folder / "clip.safetensors")
@@ -108,32 +169,90 @@ def test_the_whole_recipe(built, monkeypatch):
 
     monkeypatch.setattr(FrozenCLIP, "load", classmethod(lambda cls, name, tag=None: clip))
     before = clip.identity.sha256
-    result = pretrain_all(
-        "s4token-small",
-        PretrainConfig(steps=2, batch=2, held_out=0.3),
-        bank.folder,
-        ("superpoint", "radius"),
-        folder / "s4.safetensors",
-        folder=folder / "pretrain",
-    )
-    assert -1 <= result["superpoint"]["teacher_cosine"] <= 1
-    assert checkpoint.weights_sha256(clip.clip.state_dict()) == before
-    model = load(folder / "s4.safetensors", clip=clip)
-    assert model.tokenizers == ("superpoint", "radius") and model.trained
+    free = PretrainConfig(steps=2, batch=2, held_out=0.3, keep=0.05)
+    every = replace(free, masked=0.5, clustering=0.5, alignment=1.0)
+    for config, name in ((free, "free"), (every, "all")):
+        work = folder / name
+        result = pretrain_all(
+            "s4token-small",
+            config,
+            bank.folder,
+            ("superpoint", "radius"),
+            folder / f"{name}.safetensors",
+            folder=work,
+        )
+        assert -1 <= result["superpoint"]["teacher_cosine"] <= 1
+        assert checkpoint.weights_sha256(clip.clip.state_dict()) == before
+        model = load(folder / f"{name}.safetensors", clip=clip)
+        assert model.tokenizers == ("superpoint", "radius") and model.trained
+        assert model.recipe["label_free"] == (name == "free")
+        rows = (work / "superpoint" / "log.jsonl").read_text().splitlines()
+        watched = {"masked", "clustering", "prototype_entropy", "alignment"}
+        assert watched & set(json.loads(rows[0])) == (set() if name == "free" else watched)
+
+
+def test_a_killed_run_ends_like_an_uninterrupted_one(built, tmp_path):
+    """Also what masked modelling, prototypes and the averaged teacher remember."""
+    _, bank = built
+    clip = blank_clip()
+    states = []
+    for number in range(2):
+        config = PretrainConfig(
+            steps=4,
+            batch=2,
+            masked=1,
+            clustering=1,
+            alignment=1,
+            distillation=0,
+            keep=0.05,
+            held_out=0.3,
+        )
+        out, work = tmp_path / f"{number}.safetensors", tmp_path / f"work{number}"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FrozenCLIP, "load", classmethod(lambda cls, name, tag=None: clip))
+            patch.setattr("s4token.pretrain.Loop", partial(Loop, save_seconds=0.0))
+            run = partial(pretrain_all, "x", config, bank.folder, ("superpoint",), out, folder=work)
+            if number:
+                run(bar=two_steps)
+            run()
+        states.append(checkpoint.load(out, kind="tokenizers")[0])
+    assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def test_a_start_is_taken_up(built, tmp_path):
+    _, bank = built
+    clip = blank_clip()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FrozenCLIP, "load", classmethod(lambda cls, name, tag=None: clip))
+        paths = [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
+        config = PretrainConfig(steps=2, batch=2, held_out=0.3, seed=5)
+        pretrain_all("x", config, bank.folder, ("radius",), paths[0], folder=tmp_path / "a")
+        still = PretrainConfig(steps=1, lr=0.0, batch=2, held_out=0.3, start=str(paths[0]))
+        pretrain_all("x", still, bank.folder, ("radius",), paths[1], folder=tmp_path / "b")
+    first, second = (checkpoint.load(p, kind="tokenizers")[0] for p in paths)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def two_steps(label: str):
+    """Let the training of a tokenizer end after two steps."""
+    return (lambda steps: itertools.islice(steps, 2)) if label == "superpoint" else iter
+
+
+def blank_clip() -> FrozenCLIP:
+    torch.manual_seed(0)
+    return FrozenCLIP(build(SMALL_CLIP), small_tokenizer(), name="x", tag="y", dense="tokens")
 
 
 def test_labels_do_not_reach_the_tokenizers(built, tmp_path):
     """Students trained on scenes with and without their classes are the same to the last bit."""
     folder, bank = built
     blind = tmp_path / "bank"
-    blind.mkdir()
+    shutil.copytree(bank.folder, blind)
     for number in range(3):
         with np.load(bank.path(number)) as scene:
-            arrays = dict(scene) | {"pixel_labels": np.zeros_like(scene["pixel_labels"])}
-            np.savez(blind / bank.path(number).name, **arrays)
-    clip = FrozenCLIP(
-        build(SMALL_CLIP), lambda texts: torch.zeros(1), name="x", tag="y", dense="tokens"
-    )
+            arrays = dict(scene) | {"labels": np.zeros_like(scene["labels"])}
+        np.savez(blind / bank.path(number).name, **arrays)
+    clip = blank_clip()
     states = []
     for number, source in enumerate((bank.folder, blind)):
         with pytest.MonkeyPatch.context() as patch:
@@ -186,6 +305,63 @@ def test_augment_tokens_turns_samples_and_centres_alike():
     torch.testing.assert_close(new[..., 2], samples[..., 2])
 
 
-def test_split_is_stable_and_never_empty():
-    np.testing.assert_array_equal(split(50, 0.1, 3), split(50, 0.1, 3))
-    assert split(50, 0.1, 3).sum() == 5 and split(3, 0.01, 0).sum() == 1
+def test_dropped_colours_leave_grey_and_a_flag():
+    generator = torch.Generator().manual_seed(0)
+    samples, shape = torch.rand(400, 1, 32, 7), torch.ones(400, 1, 22)
+    new, told, _ = augment_tokens(samples, shape, torch.zeros(400, 1, 3), generator)
+    grey = (new[..., 3:6] == 0).flatten(1).all(dim=1)
+    assert 5 < grey.sum() < 50
+    assert (told[grey][..., 11:19] == torch.tensor([0.0] * 6 + [1, 0])).all()
+    assert (told[~grey][..., 18] == 1).all()
+
+
+def scene_of(count: int, names: int, seed: int = 0) -> NamedTokens:
+    rng = np.random.default_rng(seed)
+    inputs = TokenInputs(
+        rng.normal(size=(count, 32, 7)).astype(np.float32),
+        rng.normal(size=(count, 22)).astype(np.float32),
+        rng.normal(size=(count, 3)).astype(np.float32),
+    )
+    share = rng.dirichlet(np.ones(names), count).astype(np.float32)
+    return NamedTokens(inputs, share, rng.integers(1, 50, count))
+
+
+def test_token_batch_pads_and_weighs():
+    scenes = [scene_of(9, 4), scene_of(5, 4, 1)]
+    scenes[0].share[2] = 0
+    scenes[0].share[3] = [0.5, 0, 0, 0]
+    inputs, valid, share, weight = token_batch(scenes, torch.Generator().manual_seed(0))
+    assert [tuple(i.shape[:2]) for i in inputs] == [(2, 9)] * 3
+    assert valid.sum(dim=1).tolist() == [9, 5] and (share[1, 5:] == 0).all()
+    assert weight[0, 2] == 0 and weight[0, 3] == 0.5 and (weight[1, 5:] == 0).all()
+    torch.testing.assert_close(share[0, 3], torch.tensor([1.0, 0, 0, 0]))
+    torch.testing.assert_close(share[valid & (weight > 0)].sum(dim=-1), torch.ones(13))
+    assert padded([np.ones((2, 3)), np.ones((1, 3))], valid[:, :2]).shape == (2, 2, 3)
+
+
+def test_a_drawn_share_is_sorted_and_never_too_small():
+    keep = drawn(100, 0.3, np.random.default_rng(0))
+    assert len(keep) == 30 and (np.diff(keep) > 0).all()
+    assert len(drawn(100, 0.01, np.random.default_rng(0))) == 8
+    assert drawn(5, 0.5, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
+    scene = scene_of(100, 3)
+    np.testing.assert_array_equal(scene.select(keep).inputs.shape, scene.inputs.shape[keep])
+
+
+def test_token_score_by_hand():
+    scene = NamedTokens(
+        scene_of(3, 1).inputs,
+        np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0.5]], np.float32),
+        np.array([10, 10, 20]),
+    )
+    # Half of each mean goes off; the absent name in the middle never wins.
+    cosine = torch.tensor([[0.9, 1.0, 0.1], [0.2, 1.0, 0.8], [0.9, 1.0, 0.1]])
+    score = token_score(cosine, scene)
+    assert score["OA"] == pytest.approx(100 * 20 / 30)
+    assert score["mIoU"] == pytest.approx(100 * (10 / 20 + 10 / 20) / 2)
+
+
+def test_split_keeps_its_choice_as_the_bank_grows():
+    np.testing.assert_array_equal(split(50, 0.1, 3), split(5000, 0.1, 3)[:50])
+    assert 400 < split(5000, 0.1, 3).sum() < 600
+    assert split(3, 0.0, 0).tolist() == [True, False, False]

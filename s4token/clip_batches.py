@@ -1,0 +1,222 @@
+"""What the small CLIP learns from: pictures of rooms, pictures of single objects, 3D tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from s4token.bank import name_shares, token_inputs, tokens_path
+from s4token.datasets import Named
+from s4token.multiview import draw, splats
+from s4token.tokenizer import TokenInputs, collate
+from s4token.types import Camera, PointCloud
+
+COLOR = slice(3, 6)
+MEAN_COLOR, COLOR_SPREAD, COLOURED = slice(11, 14), slice(14, 17), 18
+"""Columns of ``TokenInputs.samples`` and ``.shape`` that hold colours."""
+
+
+def bank_names(paths: Sequence[Path]) -> set[str]:
+    """Return the names that occur in a bank's scenes."""
+    out: set[str] = set()
+    for path in paths:
+        with np.load(path) as scene:
+            out |= set(scene["classes"].tolist())
+    return out
+
+
+def split(count: int, share: float, seed: int) -> np.ndarray:
+    """Return a mask of what is held out: of a longer list, the same and some more."""
+    chance = np.random.default_rng(seed).random(count)
+    held = chance < share
+    held[:1] |= not held.any()
+    return held
+
+
+class Views:
+    """All pictures of a bank in memory, with global class ids (0 = none) per second pixel."""
+
+    def __init__(self, paths: Sequence[Path], names: list[str]) -> None:
+        ids = {n: i + 1 for i, n in enumerate(names)}
+        images, labels = [], []
+        for path in paths:
+            with np.load(path) as scene:
+                images.append(scene["images"])
+                table = np.array([0] + [ids[c] for c in scene["classes"].tolist()], np.int16)
+                # One more at the end, for pixels that show no point.
+                labels.append(np.append(table[scene["labels"]], 0)[scene["pixel_points"]])
+        self.images = np.concatenate(images)
+        self.labels = np.concatenate(labels)
+
+
+class Objects:
+    """Single objects, drawn anew for every batch."""
+
+    def __init__(self, named: Sequence[Named], names: list[str], size: int) -> None:
+        ids = {n: i + 1 for i, n in enumerate(names)}
+        self.size = size
+        self.clouds = [PointCloud(o.points, np.clip(o.colors, 0, 1)) for o in named]
+        self.splats = [splats(c) for c in self.clouds]
+        self.ids = np.array([ids[o.category] for o in named])
+        # Every category counts alike, damped: categories of one object do not dominate.
+        count = np.bincount(self.ids)[self.ids]
+        self.weight = count**-0.5 / (count**-0.5).sum()
+
+    def draw(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Render one object before a plain background; return picture and class ids."""
+        cloud, prepared = self.clouds[number], self.splats[number]
+        # An object stands anywhere in a room and fills some of its height.
+        share = np.exp(rng.uniform(np.log(0.1), 0))
+        level = share * prepared.heights + rng.random() ** 2 * (1 - share)
+        prepared = replace(prepared, heights=level)
+        low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
+        reach = float(np.linalg.norm(high - low)) / 2
+        yaw, rise = rng.uniform(0, 2 * np.pi), np.radians(rng.uniform(-15, 65))
+        gaze = np.array([np.cos(yaw) * np.cos(rise), np.sin(yaw) * np.cos(rise), np.sin(rise)])
+        target = (low + high) / 2 + rng.normal(size=3) * 0.15 * reach
+        distance = reach / np.tan(np.radians(25)) * np.exp(rng.uniform(-0.4, 0.7))
+        camera = Camera(target + distance * gaze, target, fov=50, width=self.size, height=self.size)
+        shade = rng.integers(0, 256, 3) if rng.random() < 0.5 else np.full(3, rng.integers(0, 256))
+        view = draw(
+            cloud,
+            [camera],
+            prepared,
+            style="relief",
+            background=(int(shade[0]), int(shade[1]), int(shade[2])),
+            point_size=float(np.exp(rng.uniform(-0.3, 0.4))),
+        )
+        return view.images[0], np.where(view.point_index[0, 1::2, 1::2] >= 0, self.ids[number], 0)
+
+
+def augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Flip, zoom and recolour a batch: uint8 (B, H, W, 3) and ids (B, H/2, W/2)."""
+    batch = len(images)
+    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
+    flip = torch.where(uniform(batch) < 0.5, -1.0, 1.0)
+    zoom = 1 - 0.35 * uniform(batch) * (uniform(batch) < 0.6)
+    shift = (2 * uniform(batch, 2) - 1) * (1 - zoom)[:, None]
+    theta = torch.zeros(batch, 2, 3)
+    theta[:, 0, 0], theta[:, 1, 1] = zoom * flip, zoom
+    theta[:, :, 2] = shift
+    grid = lambda n: F.affine_grid(theta, [batch, 1, n, n], align_corners=False)  # noqa: E731
+    x = images.permute(0, 3, 1, 2).float()
+    x = F.grid_sample(x, grid(x.shape[-1]), align_corners=False, padding_mode="border")
+    ids = F.grid_sample(
+        labels[:, None].float(), grid(labels.shape[-1]), mode="nearest", align_corners=False
+    )
+    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    mean = x.mean(dim=(2, 3), keepdim=True)
+    contrast = torch.exp(0.12 * normal(batch, 3, 1, 1))
+    # Brightness and warmth vary with the light; height only with how much was scanned.
+    gain = torch.exp(torch.tensor([0.2, 0.05, 0.03]).view(1, 3, 1, 1) * normal(batch, 3, 1, 1))
+    x = ((x - mean) * contrast + mean) * gain
+    grey = (uniform(batch) < 0.05)[:, None, None]
+    x[:, 2] = torch.where(grey, 127.5, x[:, 2])
+    x = x + 4 * normal(*x.shape)
+    return x.clamp(0, 255).byte().permute(0, 2, 3, 1), ids[:, 0].long()
+
+
+def patch_targets(labels: Tensor, grid: int, classes: int) -> tuple[Tensor, Tensor]:
+    """Return per patch the share of each class (B, P, C) and of labelled pixels (B, P)."""
+    batch, size = labels.shape[0], labels.shape[1] // grid
+    cells = labels[:, : grid * size, : grid * size].unflatten(2, (grid, size))
+    cells = cells.unflatten(1, (grid, size)).permute(0, 1, 3, 2, 4).reshape(batch * grid**2, -1)
+    share = torch.zeros(len(cells), classes + 1)
+    share.scatter_add_(1, cells, torch.full(cells.shape, 1 / cells.shape[1]))
+    share = share.view(batch, grid**2, -1)
+    known = share[..., 1:].sum(dim=-1)
+    return share[..., 1:] / known.clamp(min=1e-6)[..., None], known
+
+
+@dataclass(frozen=True, eq=False)
+class NamedTokens:
+    """Hold a scene's described tokens with what they are called.
+
+    share: (M, C) float32, the share of each name among a token's points; points: (M,) how many.
+    """
+
+    inputs: TokenInputs
+    share: np.ndarray
+    points: np.ndarray
+
+    def select(self, keep: np.ndarray) -> NamedTokens:
+        """Return some of the tokens."""
+        inputs = self.inputs
+        fewer = TokenInputs(inputs.samples[keep], inputs.shape[keep], inputs.centers[keep])
+        return NamedTokens(fewer, self.share[keep], self.points[keep])
+
+
+def named_tokens(path: Path, tokenizer: str, ids: Mapping[str, int]) -> NamedTokens:
+    """Read a bank's scene for a tokenizer; ``ids`` numbers all names from 0.
+
+    Without ids no label is read and nothing has a name.
+    """
+    with np.load(tokens_path(path, tokenizer)) as tokens:
+        share = np.zeros((len(tokens["offsets"]) - 1, len(ids)), np.float32)
+        if ids:
+            with np.load(path) as scene:
+                classes = scene["classes"].tolist()
+                found = name_shares(tokens, scene["labels"], len(classes))
+            share[:, [ids[c] for c in classes]] = found
+        return NamedTokens(token_inputs(tokens), share, np.diff(tokens["offsets"]))
+
+
+def drawn(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a random share of ``count`` indices, sorted, eight at least if there are."""
+    return np.sort(rng.permutation(count)[: max(8, int(share * count))])
+
+
+def augment_tokens(
+    samples: Tensor, shape: Tensor, centers: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn scenes about the vertical, mirror them, shift or drop their colours, in token space."""
+    batch = len(samples)
+    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
+    angle = uniform(batch) * 2 * torch.pi
+    mirror = torch.where(uniform(batch) < 0.5, -1.0, 1.0)
+    cos, sin = angle.cos(), angle.sin()
+    turn = torch.stack(
+        [torch.stack([cos * mirror, -sin], 1), torch.stack([sin * mirror, cos], 1)], 1
+    )
+    samples, shape, centers = samples.clone(), shape.clone(), centers.clone()
+    samples[..., :2] = torch.einsum("bij,btkj->btki", turn, samples[..., :2])
+    centers[..., :2] = torch.einsum("bij,btj->bti", turn, centers[..., :2])
+    seen = (uniform(batch, 1, 1) > 0.05).float()
+    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    gain = torch.exp(0.15 * normal(batch, 1, 3)) * seen
+    shift = 0.1 * normal(batch, 1, 3) * seen
+    samples[..., COLOR] = samples[..., COLOR] * gain[:, :, None] + shift[:, :, None]
+    shape[..., MEAN_COLOR] = shape[..., MEAN_COLOR] * gain + shift
+    shape[..., COLOR_SPREAD] = shape[..., COLOR_SPREAD] * gain
+    shape[..., COLOURED] = shape[..., COLOURED] * seen[..., 0]
+    return samples, shape, centers
+
+
+def padded(rows: Sequence[np.ndarray], valid: Tensor) -> Tensor:
+    """Return arrays of (M, ...) as one tensor of (B, T, ...), zero behind each."""
+    out = torch.zeros(*valid.shape, *rows[0].shape[1:])
+    for number, row in enumerate(rows):
+        out[number, : len(row)] = torch.from_numpy(row)
+    return out
+
+
+def token_batch(
+    scenes: Sequence[NamedTokens], generator: torch.Generator
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor, Tensor]:
+    """Collate and augment; return inputs, valid, shares that sum to 1, and weights.
+
+    A token weighs what is named in it times how pure it is.
+    """
+    samples, shape, centers, valid = collate([s.inputs for s in scenes])
+    share = padded([s.share for s in scenes], valid)
+    known = share.sum(dim=-1)
+    # One more column, because without names there is none to take the largest of.
+    weight = F.pad(share, (0, 1)).amax(dim=-1)
+    share = share / known.clamp(min=1e-6)[..., None]
+    return augment_tokens(samples, shape, centers, generator), valid, share, weight
