@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: run test check scatter clean
+.PHONY: run test check scatter checkpoints clean
 
 run: $(VENV)/.run
 	$(BIN)/python app.py $(ARGS)
@@ -32,6 +32,17 @@ $(VENV)/.run: requirements.txt | $(VENV)/bin/python
 $(VENV)/.test: requirements-test.txt $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	touch $@
+
+# Rebuilds the small CLIP's image tower and the tokenizers: PACK=objects.npz TEXT=text.safetensors.
+# The shipped small CLIP serves as TEXT too; its image tower is then trained further.
+checkpoints: $(VENV)/.run
+	$(BIN)/python -m s4token bank --out runs/bank --pack $(PACK) --scenes 1000
+	$(BIN)/python -m s4token pretrain-clip --bank runs/bank --pack $(PACK) --text $(TEXT) \
+		--steps 1500 --out runs/s4token-small.safetensors
+	cp runs/s4token-small.safetensors checkpoints/
+	$(BIN)/python -m s4token pretrain --bank runs/bank --alignment 1 --distillation 0.2 --lr 5e-4 \
+		--steps 240 --start runs/s4token-small-tokenizers.safetensors \
+		--out checkpoints/s4token.safetensors
 
 clean:
 	rm -rf $(VENV) build

@@ -137,7 +137,11 @@ def _training_verbs(verb: Any) -> None:
     sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
     sub.add_argument("--threads", type=int)
 
-    sub = verb("pretrain", _pretrain, "train the tokenizers against a frozen CLIP, without labels")
+    sub = verb(
+        "pretrain",
+        _pretrain,
+        "train the tokenizers through a frozen CLIP; without labels unless --alignment",
+    )
     sub.add_argument("--bank", type=Path, required=True)
     sub.add_argument("--clip", default="s4token-small", help="open_clip NAME:TAG")
     sub.add_argument("--tokenizers", nargs="+", choices=TOKENIZERS, default=TOKENIZERS)
@@ -152,6 +156,7 @@ def _training_verbs(verb: Any) -> None:
     sub.add_argument("--device", default="cpu", help="cpu or cuda")
     sub.add_argument("--steps", type=int)
     sub.add_argument("--batch", type=int, help="scenes per step")
+    sub.add_argument("--lr", type=float, help="peak learning rate")
     sub.add_argument("--threads", type=int)
 
 
@@ -381,7 +386,7 @@ def _pretrain(options: argparse.Namespace) -> None:
     _threads(options)
     weights = ("distillation", "masked", "clustering", "alignment")
     config = PretrainConfig(
-        start=str(options.start or ""), **_overrides(options, "steps", "batch", *weights)
+        start=str(options.start or ""), **_overrides(options, "steps", "batch", "lr", *weights)
     )
     metrics = pretrain_all(
         options.clip,

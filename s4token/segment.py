@@ -24,7 +24,7 @@ BACKGROUND = ("wall", "floor", "ceiling", "door", "window", "furniture", "object
 SYNONYM = 0.6
 """Cosine above which a background word says the same as a prompt and steps back."""
 TEMPERATURE = 0.05
-BALANCE = 0.5
+BALANCE = 0.25
 """Share of a word's mean cosine in the scan that is taken off before words compete: otherwise
 words that resemble everything a little (wall, floor) swallow the rest (docs/LOG.md)."""
 THRESHOLD = 0.3

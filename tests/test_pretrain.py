@@ -29,7 +29,7 @@ from s4token.clip_batches import (
 )
 from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip, token_score
 from s4token.model import load
-from s4token.pretrain import PretrainConfig, pretrain_all
+from s4token.pretrain import PretrainConfig, pretrain_all, teach
 from s4token.tokenizer import TokenInputs
 from s4token.training import Loop
 
@@ -238,6 +238,25 @@ def two_steps(label: str):
     return (lambda steps: itertools.islice(steps, 2)) if label == "superpoint" else iter
 
 
+def test_another_clip_gets_pictures_of_its_own(built, tmp_path, monkeypatch):
+    """In colour and at its size, not the small CLIP's reliefs of 128 pixels."""
+    _, bank = built
+    config = SMALL_CLIP | {"vision_cfg": SMALL_CLIP["vision_cfg"] | {"image_size": 64, "layers": 1}}
+    clip = FrozenCLIP(build(config), small_tokenizer(), name="x", tag="y", dense="value")
+    shown = []
+    see = clip.encode_image
+    monkeypatch.setattr(clip, "encode_image", lambda images: shown.append(images) or see(images))
+    (answer,) = teach(clip, [bank.path(0)], tmp_path)
+    assert [tuple(i.shape) for i in shown] == [(3, 64, 64, 3)]
+    with np.load(bank.path(0)) as scene:
+        height = scene["images"][..., 1].astype(int) - shown[0][..., 1].numpy().mean()
+        assert np.abs(height).mean() > 10, "green is no longer the height"
+    with np.load(answer) as teacher:
+        assert teacher["superpoint.features"].shape == (512, 256)
+        assert teacher["superpoint.seen"].sum() > 1000
+    assert teach(clip, [bank.path(0)], tmp_path) == [answer] and len(shown) == 1
+
+
 def blank_clip() -> FrozenCLIP:
     torch.manual_seed(0)
     return FrozenCLIP(build(SMALL_CLIP), small_tokenizer(), name="x", tag="y", dense="tokens")
@@ -354,7 +373,7 @@ def test_token_score_by_hand():
         np.array([[1, 0, 0], [0, 0, 1], [0, 0, 0.5]], np.float32),
         np.array([10, 10, 20]),
     )
-    # Half of each mean goes off; the absent name in the middle never wins.
+    # A part of each mean goes off; the absent name in the middle never wins.
     cosine = torch.tensor([[0.9, 1.0, 0.1], [0.2, 1.0, 0.8], [0.9, 1.0, 0.1]])
     score = token_score(cosine, scene)
     assert score["OA"] == pytest.approx(100 * 20 / 30)
