@@ -359,9 +359,8 @@ def _pretrain_text(options: argparse.Namespace) -> None:
     from s4token.text_pretrain import TextPretrainConfig, pretrain_text
 
     _threads(options)
-    config = TextPretrainConfig(
-        str(options.data), options.sentences, **_overrides(options, "steps")
-    )
+    steps = _overrides(options, "steps")
+    config = TextPretrainConfig(str(options.data), options.sentences, **steps)
     metrics = pretrain_text(config, options.out, folder=options.work, progress=_bar("text tower"))
     print(json.dumps(metrics))
 

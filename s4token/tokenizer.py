@@ -26,6 +26,8 @@ SAMPLES = 32
 SAMPLE_CHANNELS = 7
 SHAPE_CHANNELS = 22
 HIDDEN = 256
+EQUAL = 0.002
+"""Difference of eigenvalue shares at which two directions count as nearly equal."""
 NOMINAL = 0.1
 """Length in the scan's unit by which ``normalise="none"`` divides token-relative coordinates; a
 constant that only conditions the first layer."""
@@ -78,13 +80,22 @@ def _group_mean(values: np.ndarray, groups: Groups) -> np.ndarray:
 
 
 def _eigen(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return eigenvalue shares (ascending), |normal| and |axis| of every group's covariance."""
+    """Return eigenvalue shares (ascending), |normal| and |axis| of every group's covariance.
+
+    Both along +z, and both fading into the mean over directions as eigenvalues become equal: the
+    normal of a line would hang on rounding.
+    """
     outer = np.einsum("li,lj->lij", relative, relative).reshape(-1, 9)
     covariance = _group_mean(outer, groups).reshape(-1, 3, 3)
     trace = np.trace(covariance, axis1=1, axis2=2)
     safe = np.where(trace > 0, trace, 1.0)
     values, vectors = np.linalg.eigh(covariance / safe[:, None, None])
-    return np.clip(values, 0, 1), np.abs(vectors[:, 2, 0]), np.abs(vectors[:, 2, 2])
+    square = vectors[:, 2, :] ** 2
+    along = []
+    for distance in (values - values[:, :1], values[:, 2:] - values):
+        weight = np.exp(-distance / EQUAL)
+        along.append(np.sqrt((weight * square).sum(axis=1) / weight.sum(axis=1)))
+    return np.clip(values, 0, 1), along[0], along[1]
 
 
 def _radii(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, float]:

@@ -253,7 +253,7 @@ def test_another_clip_gets_pictures_of_its_own(built, tmp_path, monkeypatch):
         assert np.abs(height).mean() > 10, "green is no longer the height"
     with np.load(answer) as teacher:
         assert teacher["superpoint.features"].shape == (512, 256)
-        assert teacher["superpoint.seen"].sum() > 1000
+        assert teacher["superpoint.seen"].sum() > 500
     assert teach(clip, [bank.path(0)], tmp_path) == [answer] and len(shown) == 1
 
 

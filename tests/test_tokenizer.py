@@ -11,6 +11,7 @@ import torch
 from s4token.grouping import KNN, Radius
 from s4token.superpoints import Superpoints
 from s4token.tokenizer import (
+    EQUAL,
     SAMPLE_CHANNELS,
     SAMPLES,
     SHAPE_CHANNELS,
@@ -62,13 +63,18 @@ def slow_shape(cloud, groups, m):
         np.sqrt(2 * ((points[g] - points[g].mean(axis=0)) ** 2).sum(axis=1).mean()) for g in groups
     ]
     values, vectors = np.linalg.eigh(own.T @ own)
+
+    def along(distance):
+        weight = np.exp(-distance / values.sum() / EQUAL)
+        return np.sqrt((weight * vectors[2] ** 2).sum() / weight.sum())
+
     size = np.ptp(own, axis=0) / radius
     level = (points[groups[m]][:, 2] - low) / (high - low)
     color = cloud.colors[groups[m]].astype(float) * 2 - 1
     return [
         *(values / values.sum()),
-        abs(vectors[2, 0]),
-        abs(vectors[2, 2]),
+        along(values - values[0]),
+        along(values[2] - values),
         np.hypot(size[0], size[1]),
         size[2],
         np.log(radius / np.median(radii)),
@@ -93,6 +99,17 @@ def test_shape_equals_its_definition():
     centers = token_centers(cloud().points, groups)
     expected = (centers - centers.mean(axis=0)) / token_pitch(centers)
     np.testing.assert_allclose(inputs.centers, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [0.001, 0.3048, 1000.0])
+def test_lines_and_pairs_of_points_have_no_accidental_normal(factor):
+    """Rounding in float32 must not decide which way a token of two points faces."""
+    rng = np.random.default_rng(2)
+    points = rng.random((400, 3)).astype(np.float32)
+    groups = Groups.from_labels(np.arange(400) // 2)
+    first = describe(PointCloud(points), groups)
+    second = describe(PointCloud((points.astype(np.float64) * factor).astype(np.float32)), groups)
+    np.testing.assert_allclose(second.shape, first.shape, atol=1e-3)
 
 
 def test_samples_are_members_relative_to_their_token():
