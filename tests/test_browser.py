@@ -259,6 +259,24 @@ def test_a_newcomer_is_told_what_to_do_and_one_click_shows_it(browser, server):
     page.context.close()
 
 
+def test_another_scan_is_drawn_as_if_it_were_the_first(browser, server):
+    """Points, colours and camera are those of the new scan alone."""
+    pictures = []
+    for names in (["Kitchen"], ["Office", "Kitchen"]):
+        seen = visit(browser, server)
+        for name in names:
+            button = seen.page.get_by_role("button", name=name, exact=True)
+            seen.redrawn(button.click)
+            seen.status(f"^{name}: ")
+        seen.settle()
+        pictures.append(seen.pixels().astype(int))
+        assert not seen.errors
+        seen.page.context.close()
+    first, second = pictures
+    assert first.shape == second.shape
+    assert (np.abs(first - second).max(axis=2) > 8).mean() < 0.01
+
+
 def test_words_change_the_heatmap_and_the_camera_stays(room):
     room.find("chair\ndesk")
     room.view("Heatmap")

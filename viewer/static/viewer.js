@@ -137,6 +137,7 @@
       this.points.load(positions, new Uint8Array(buffer, 12 * spec.count, 3 * spec.count));
       const home = !this.cloud || this.cloud.home !== spec.home;
       this.cloud = spec;
+      this.stale = true;
       if (home) this.camera.frame(spec.up, spec.radius);
       this.editor.reset(spec.count);
       this.uploadOwn();
@@ -159,7 +160,7 @@
       this.cut = scene.cut === null ? [0, 0, 0, 1] : [...up, scene.cut];
       this.hovered.token = -1;
       this.editor.take(scene);
-      if (this.stale || before !== this.filterKey()) this.stale = true;
+      if (before !== this.filterKey()) this.stale = true;
       this.dirty = true;
       this.surface.setAttribute("aria-label", scene.describes);
       this.themed();
