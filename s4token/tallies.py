@@ -150,7 +150,7 @@ class PartTally:
     """
 
     categories: list[str] = field(default_factory=list)
-    counts: list[Int[np.ndarray, "3 P"]] = field(default_factory=list)
+    counts: list[Int[np.ndarray, "3 _"]] = field(default_factory=list)
 
     def add(self, scan: Scan, predicted: Int[np.ndarray, "N"]) -> None:
         """Count a shape whose labels are the parts of its category."""
