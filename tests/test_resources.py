@@ -11,7 +11,6 @@ import torch
 
 from s4token.resources import Cost, measured
 
-
 SCRIPT = """
 import json, time
 import numpy as np, torch
