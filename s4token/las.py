@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil, log10
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from s4token.tables import RGB, Columns
 
 _CHUNK = 1 << 20  # points
+_VARIABLE = 0xFFFFFFFF
+"""Chunk size of LAZ files whose chunks differ in size."""
+_LARGEST = 1 << 31  # bytes
 _KEPT = ("intensity", "return_number", "classification")
 
 
@@ -21,7 +24,10 @@ _KEPT = ("intensity", "return_number", "classification")
 def _parsing() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # parsers of foreign bytes raise anything
+    except BaseException as error:  # parsers of foreign bytes raise anything
+        # A panic of the LAZ decoder, which is written in Rust, is not an Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"not a readable LAS or LAZ file ({reason})") from error
 
@@ -40,6 +46,29 @@ def _check_records(head: bytes, size: int) -> None:
             f"the header promises {count + more:,} variable-length records, more than fit the "
             "file: damaged file"
         )
+
+
+def _check_chunks(stream: BinaryIO, header: Any, size: int) -> None:
+    """Refuse a LAZ file whose chunks are a lie: the decoder allocates what it says, or aborts."""
+    start, record = header.offset_to_point_data, header.point_format.size
+    for vlr in header.vlrs.get("LasZipVlr"):
+        (points,) = struct.unpack("<I", vlr.record_data[12:16].ljust(4, b"\0"))
+        if points != _VARIABLE and points * record > _LARGEST:
+            raise ValueError(f"it promises chunks of {points:,} points: damaged file")
+    back = stream.tell()
+    stream.seek(start)
+    at = int.from_bytes(stream.read(8), "little", signed=True)
+    if at == -1:  # written to a pipe: the place of the table follows it
+        stream.seek(max(size - 8, 0))
+        at = int.from_bytes(stream.read(8), "little", signed=True)
+    if not start + 8 <= at <= size - 8:
+        raise ValueError("its table of compressed chunks lies outside the file: damaged file")
+    stream.seek(at + 4)
+    chunks = int.from_bytes(stream.read(4), "little")
+    # Every chunk begins with one point as it is.
+    if chunks * record > size:
+        raise ValueError(f"it promises {chunks:,} compressed chunks, more than fit: damaged file")
+    stream.seek(back)
 
 
 def read_las(path: Path) -> Columns:
@@ -62,6 +91,8 @@ def read_las(path: Path) -> Columns:
                 f"the header promises {header.point_count:,} points, {needed:,} bytes, but the "
                 f"file has {size:,}: truncated file"
             )
+        if header.are_points_compressed:
+            _check_chunks(stream, header, size)
         with _parsing():
             # Not all at once: the compressed size says nothing about a count that is a lie.
             chunks = list(reader.chunk_iterator(_CHUNK))

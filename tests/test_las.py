@@ -1,5 +1,8 @@
 """LAS and LAZ: coordinates in double precision, colours of 8 and 16 bits, other fields."""
 
+import struct
+from contextlib import suppress
+
 import laspy
 import numpy as np
 import pytest
@@ -144,3 +147,31 @@ def test_refuses_a_number_of_records_that_is_a_lie(tmp_path, place):
     (tmp_path / "a.las").write_bytes(data)
     with pytest.raises(ValueError, match=r"promises 2,147,483,6\d\d variable-length records"):
         read_las(tmp_path / "a.las")
+
+
+@pytest.mark.parametrize("part", ["place", "version and length"])
+def test_refuses_a_chunk_table_that_is_a_lie(tmp_path, part):
+    path = _las(tmp_path / "a.laz")
+    whole = {name: values.tolist() for name, values in read_las(path).items()}
+    data = path.read_bytes()
+    (start,) = struct.unpack_from("<I", data, 96)
+    (table,) = struct.unpack_from("<q", data, start)
+    first = start if part == "place" else table
+    # The decoder would allocate what is promised, and take the process with it.
+    for where in range(first, first + 8):
+        for byte in (0, 1, 2, 127, 128, 254, 255):
+            path.write_bytes(data[:where] + bytes([byte]) + data[where + 1 :])
+            with suppress(ValueError):
+                assert {k: v.tolist() for k, v in read_las(path).items()} == whole
+    path.write_bytes(data[: table + 4] + b"\xff" * 4 + data[table + 8 :])
+    with pytest.raises(ValueError, match="compressed chunks"):
+        read_las(path)
+
+
+def test_refuses_chunks_larger_than_memory(tmp_path):
+    path = _las(tmp_path / "a.laz")
+    data = path.read_bytes()
+    size = data.index((50_000).to_bytes(4, "little"))
+    path.write_bytes(data[:size] + b"\x50\xc3\x00\x7f" + data[size + 4 :])
+    with pytest.raises(ValueError, match="chunks of 2,130,756,432 points"):
+        read_las(path)
