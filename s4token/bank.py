@@ -1,14 +1,16 @@
 """Training scenes on disk: simulated scans of composed rooms with views, labels and tokens.
 
-A bank is a folder of ``scene-00000.npz`` (cloud, labels, pictures and the point behind every
-second pixel) with one folder per tokenizer beside them, whose files of the same names hold the
-described tokens. A scene depends on its number alone, so an interrupted build goes on where it
-stopped, and several processes can build one bank; a tokenizer's folder can be deleted and is made
-again, as after a change of the partition. S4Token's label-free recipe never reads the labels.
+Or random crops of scans of one's own, which need no labels. A bank is a folder of
+``scene-00000.npz`` (cloud, labels, pictures and the point behind every second pixel) with one
+folder per tokenizer beside them, whose files of the same names hold the described tokens. A scene
+depends on its number alone, so an interrupted build goes on where it stopped, and several
+processes can build one bank; a tokenizer's folder can be deleted and is made again, as after a
+change of the partition. S4Token's label-free recipe never reads the labels.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,8 @@ import numpy as np
 
 from s4token.augment import box, cut, yaw
 from s4token.backbone import SMALL_CLIP
-from s4token.datasets import Named, objects
+from s4token.datasets import Named, Scans, objects
+from s4token.geometry import rotation_to_z
 from s4token.io import read_scan
 from s4token.model import TOKENIZATIONS
 from s4token.multiview import cameras_for, draw, strided
@@ -30,7 +33,11 @@ from s4token.types import Groups, PointCloud, Scan
 HOME = ("living", "bedroom", "kitchen", "bathroom", "office", "corridor")
 """Kinds of room that make up a flat."""
 FEWEST = 4000
-"""A crop that would leave fewer points is not made, a scan of fewer is taken anew."""
+"""A crop that would leave fewer points is not made, a composed scan of fewer is taken anew."""
+LEAST = 1000
+"""A scan of one's own with fewer points is left out."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,12 +46,14 @@ class Bank:
 
     pack: ``objects.npz`` of named objects to mix in, or None for parametric furniture alone.
     scans: labelled training scans, cropped at random for one scene in ten.
+    data: scans that all scenes are random crops of, in turn, instead of composed rooms.
     points: range of points per scene before it is cropped; views: pictures per scene.
     """
 
     folder: Path
     pack: Path | None = None
     scans: tuple[Path, ...] = ()
+    data: Scans | None = None
     points: tuple[int, int] = (16_000, 140_000)
     views: int = 16
     seed: int = 0
@@ -53,17 +62,51 @@ class Bank:
         return self.folder / f"scene-{number:05d}.npz"
 
     def build(self, numbers: Sequence[int], progress=lambda iterable: iterable) -> None:
-        """Make the scenes and tokens that are not there yet, each by a rename at the end."""
+        """Make the scenes and tokens that are not there yet, each by a rename at the end.
+
+        A scan of ``data`` that cannot be used is named in a warning, and the scenes that would be
+        crops of it are not made. Raises ValueError when none can be used.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [n for n in numbers if not self.path(n).is_file()]
         named = objects(self.pack) if missing and self.pack else None
         scans = [read_scan(p) for p in self.scans] if missing else []
+        unusable: dict[int, str] = {}
         for number in progress(numbers):
             path = self.path(number)
             if not path.is_file():
-                scan = self._scan(number, named, scans)
+                if self.data is None:
+                    scan = self._scan(number, named, scans)
+                else:
+                    scan = self._crop(self.data, number, unusable)
+                if scan is None:
+                    continue
                 _write(path, _pictures(scan, self.views))
             add_tokens(path)
+
+    def _crop(self, data: Scans, number: int, unusable: dict[int, str]) -> Scan | None:
+        """Return a part of a scan, often seen less densely; None when the scan is of no use."""
+        index = number % len(data)
+        if index in unusable:
+            return None
+        try:
+            scan = data[index]
+            if len(scan.cloud) < LEAST:
+                raise ValueError(f"{scan.name}: {len(scan.cloud):,} points; it needs {LEAST:,}")
+        except (ValueError, OSError, ImportError) as error:
+            unusable[index] = str(error)
+            _log.warning("left out: %s", error)
+            if len(unusable) == len(data):
+                raise ValueError(
+                    f"{data.spec}: none of its {len(data):,} scans can be used; {error}"
+                ) from error
+            return None
+        rng = np.random.default_rng([self.seed, number])
+        points = int(np.exp(rng.uniform(*np.log(self.points))))
+        share = float(np.exp(rng.uniform(np.log(min(1.0, FEWEST / len(scan.cloud))), 0)))
+        near = _nearest(_upright(scan), rng, max(LEAST, round(share * len(scan.cloud))))
+        scan = _partial(_thin(near, rng, points), rng)
+        return Scan(scan.name, yaw(scan.cloud, rng), scan.labels, scan.classes)
 
     def _scan(self, number: int, named: list[Named] | None, scans: list[Scan]) -> Scan:
         """Compose scene ``number``, often cut off."""
@@ -124,6 +167,13 @@ def _nearest(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
     return _select(scan, np.sort(keep))
 
 
+def _upright(scan: Scan) -> Scan:
+    """Return the scan with z up and its middle at the origin."""
+    cloud = scan.cloud
+    points = (cloud.points - cloud.points.mean(axis=0)) @ rotation_to_z(cloud.up).T
+    return Scan(scan.name, PointCloud(points, cloud.colors), scan.labels, scan.classes)
+
+
 def _flat(rng: np.random.Generator, points: int, named: list[Named] | None) -> Scan:
     """Return two to six rooms side by side in two rows, most often as clean as a model."""
     scanned = rng.random() < 0.35
@@ -171,8 +221,11 @@ def _partial(scan: Scan, rng: np.random.Generator) -> Scan:
 def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}.npz")
-    np.savez(temporary, allow_pickle=False, **arrays)
-    os.replace(temporary, path)
+    try:
+        np.savez(temporary, allow_pickle=False, **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _pictures(scan: Scan, views: int) -> dict[str, np.ndarray]:
@@ -184,6 +237,7 @@ def _pictures(scan: Scan, views: int) -> dict[str, np.ndarray]:
     return {
         "points": cloud.points.astype(np.float32),
         "colors": np.rint(255 * colors).astype(np.uint8),
+        "coloured": np.array(cloud.colors is not None),
         "labels": labels.astype(np.uint16),
         "classes": np.array(scan.classes),
         "images": pictures.images,
@@ -202,7 +256,8 @@ def add_tokens(path: Path) -> None:
     if not missing:
         return
     with np.load(path) as scene:
-        cloud = PointCloud(scene["points"], scene["colors"].astype(np.float32) / 255)
+        colors = scene["colors"].astype(np.float32) / 255
+        cloud = PointCloud(scene["points"], colors if scene.get("coloured", True) else None)
     for name in missing:
         groups = TOKENIZATIONS[name].grouping(cloud)
         inputs = describe(cloud, groups, normalise=TOKENIZATIONS[name].normalise)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-TOKENIZERS = ("superpoint", "knn", "radius")
+from s4token.training_verbs import TOKENIZERS, training_verbs
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,7 +84,7 @@ def _parser() -> _Parser:
     sub = verb("info", _info, "say what a checkpoint holds")
     sub.add_argument("path", type=Path, nargs="?")
     _data_verbs(verb, model_options)
-    _training_verbs(verb)
+    training_verbs(verb)
     return parser
 
 
@@ -108,62 +108,6 @@ def _data_verbs(verb: Any, model_options: Any) -> None:
 
     sub = verb("check", _check, "say what is missing of a data set")
     sub.add_argument("data", nargs="+", help="NAME:ROOT or NAME:ROOT@SPLIT, see docs/datasets.md")
-
-
-def _training_verbs(verb: Any) -> None:
-    sub = verb("bank", _bank, "make training scenes")
-    sub.add_argument("--out", type=Path, required=True)
-    sub.add_argument("--pack", type=Path, help="objects.npz of named objects to mix in")
-    sub.add_argument("--scans", type=Path, nargs="*", default=(), help="labelled training scans")
-    sub.add_argument("--scenes", type=int, default=600)
-    sub.add_argument("--part", default="1/1", help="k/n: build the k-th of n parts")
-
-    sub = verb("pretrain-text", _pretrain_text, "train the text tower of the small CLIP")
-    sub.add_argument("--data", type=Path, required=True, help="folder of the word lists")
-    sub.add_argument("--sentences", default="", help="npz of sentence features, kept there")
-    sub.add_argument("--out", type=Path, required=True)
-    sub.add_argument("--work", type=Path, default=Path("runs/text"), help="resumable state")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--threads", type=int)
-
-    sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
-    sub.add_argument("--bank", type=Path, required=True)
-    sub.add_argument("--pack", type=Path, required=True)
-    sub.add_argument("--text", type=Path, required=True, help="trained text tower")
-    sub.add_argument("--out", type=Path, required=True)
-    sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--batch", type=int, help="pictures per step")
-    sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
-    sub.add_argument("--threads", type=int)
-
-    sub = verb(
-        "pretrain",
-        _pretrain,
-        "train the tokenizers through a frozen CLIP; without labels unless --alignment",
-    )
-    sub.add_argument("--bank", type=Path, required=True)
-    sub.add_argument("--clip", default="s4token-small", help="open_clip NAME:TAG")
-    sub.add_argument("--tokenizers", nargs="+", choices=TOKENIZERS, default=TOKENIZERS)
-    sub.add_argument("--out", type=Path, required=True)
-    sub.add_argument("--work", type=Path, default=Path("runs/pretrain"), help="resumable state")
-    for name in ("distillation", "masked", "clustering"):
-        sub.add_argument(f"--{name}", type=float, metavar="WEIGHT", help="objective without labels")
-    sub.add_argument(
-        "--alignment", type=float, metavar="WEIGHT", help="objective that reads the scenes' names"
-    )
-    sub.add_argument("--start", type=Path, help="tokenizers to begin with")
-    sub.add_argument("--device", default="cpu", help="cpu or cuda")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--batch", type=int, help="scenes per step")
-    sub.add_argument("--lr", type=float, help="peak learning rate")
-    sub.add_argument("--threads", type=int)
-
-
-def _bar(label: str) -> Any:
-    from tqdm import tqdm
-
-    return lambda items: tqdm(items, desc=label, file=sys.stderr, mininterval=1)
 
 
 def _read(path: Path, up: str | None) -> Any:
@@ -334,67 +278,3 @@ def _info(options: argparse.Namespace) -> None:
     from s4token.model import DEFAULT_CHECKPOINT
 
     print(json.dumps(read_header(options.path or DEFAULT_CHECKPOINT), indent=1))
-
-
-def _bank(options: argparse.Namespace) -> None:
-    from s4token.bank import Bank
-
-    part, parts = (int(x) for x in options.part.split("/"))
-    bank = Bank(options.out, options.pack, tuple(options.scans))
-    bank.build(range(part - 1, options.scenes, parts), _bar(f"scenes {options.part}"))
-
-
-def _threads(options: argparse.Namespace) -> None:
-    import torch
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
-
-
-def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    return {n: getattr(options, n) for n in names if getattr(options, n) is not None}
-
-
-def _pretrain_text(options: argparse.Namespace) -> None:
-    from s4token.text_pretrain import TextPretrainConfig, pretrain_text
-
-    _threads(options)
-    steps = _overrides(options, "steps")
-    config = TextPretrainConfig(str(options.data), options.sentences, **steps)
-    metrics = pretrain_text(config, options.out, folder=options.work, progress=_bar("text tower"))
-    print(json.dumps(metrics))
-
-
-def _pretrain_clip(options: argparse.Namespace) -> None:
-    from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip
-
-    _threads(options)
-    config = ClipPretrainConfig(
-        str(options.bank),
-        str(options.pack),
-        str(options.text),
-        **_overrides(options, "steps", "batch", "scenes"),
-    )
-    metrics = pretrain_clip(config, options.out, folder=options.work, progress=_bar("image tower"))
-    print(json.dumps(metrics))
-
-
-def _pretrain(options: argparse.Namespace) -> None:
-    from s4token.pretrain import PretrainConfig, pretrain_all
-
-    _threads(options)
-    weights = ("distillation", "masked", "clustering", "alignment")
-    config = PretrainConfig(
-        start=str(options.start or ""), **_overrides(options, "steps", "batch", "lr", *weights)
-    )
-    metrics = pretrain_all(
-        options.clip,
-        config,
-        options.bank,
-        options.tokenizers,
-        options.out,
-        folder=options.work,
-        device=options.device,
-        bar=_bar,
-    )
-    print(json.dumps(metrics))

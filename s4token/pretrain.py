@@ -96,8 +96,11 @@ def teach(
             out[f"{name}.features"] = features.astype(np.float16)
             out[f"{name}.seen"] = seen
         temporary = folder / f".{os.getpid()}.npz"
-        np.savez(temporary, **out)
-        os.replace(temporary, folder / path.name)
+        try:
+            np.savez(temporary, **out)
+            os.replace(temporary, folder / path.name)
+        finally:
+            temporary.unlink(missing_ok=True)
     return [folder / p.name for p in paths]
 
 
@@ -304,13 +307,19 @@ def pretrain_all(
     """Teach, train every tokenizer by the same recipe, and write one checkpoint to ``out``.
 
     clip_name: ``name`` or ``name:tag`` as open_clip knows them; device: ``cpu`` or ``cuda``.
-    Returns metrics by tokenizer.
+    Returns metrics by tokenizer. Raises ValueError when the bank is empty, or for an alignment
+    when nothing in it has a name.
     """
     name, _, tag = clip_name.partition(":")
     clip = FrozenCLIP.load(name, tag or None).to(device)
     paths = sorted(bank.glob("scene-*.npz"))
     if not paths:
         raise ValueError(f"{bank}: no scene-*.npz; build the bank first")
+    if config.alignment and not bank_names(paths):
+        raise ValueError(
+            f"alignment: nothing in the scenes of {bank} has a name; leave it at 0, the other "
+            "objectives need no labels"
+        )
     before = clip.identity
     taught = teach(clip, paths, folder / "teacher", bar("teacher"))
     whole = S4Token(clip, {t: TOKENIZATIONS[t] for t in tokenizers}).to(device)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,14 +55,14 @@ class Loop:
 
         step: returns ``loss`` (a scalar tensor with a gradient) and numbers to log.
         Raises FloatingPointError when the loss or its gradient is not finite; the last saved state
-        stays good.
+        stays good. SIGINT and SIGTERM let the step end, save, and raise KeyboardInterrupt.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         rank, world = processes()
         start = self._resume(module, optimizer)
         parameters = [p for g in optimizer.param_groups for p in g["params"]]
         saved = time.monotonic()
-        with (self.folder / "log.jsonl").open("a") as log:
+        with (self.folder / "log.jsonl").open("a") as log, _asked_to_stop(world) as asked:
             for number in progress(range(start, self.steps)):
                 for group in optimizer.param_groups:
                     group["lr"] = self.lr(number)
@@ -78,14 +81,16 @@ class Loop:
                         f"last good state is in {self.folder}; resume with a lower learning rate"
                     )
                 optimizer.step()
-                if rank == 0 and (number % self.log_every == 0 or number == self.steps - 1):
+                last = number == self.steps - 1 or asked()
+                if rank == 0 and (number % self.log_every == 0 or last):
                     row = {"step": number, "time": round(time.time(), 1), "lr": self.lr(number)}
                     row |= {k: float(torch.as_tensor(v).detach()) for k, v in values.items()}
                     print(json.dumps(row), file=log, flush=True)
-                due = time.monotonic() - saved > self.save_seconds or number == self.steps - 1
-                if rank == 0 and due:
+                if rank == 0 and (last or time.monotonic() - saved > self.save_seconds):
                     self._save(module, optimizer, number + 1)
                     saved = time.monotonic()
+                if asked():
+                    raise KeyboardInterrupt
 
     def _save(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, done: int) -> None:
         temporary = self.folder / f".state.{os.getpid()}"
@@ -104,6 +109,30 @@ class Loop:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["done"])
+
+
+@contextmanager
+def _asked_to_stop(world: int) -> Iterator[Callable[[], bool]]:
+    """Hold back the first SIGINT or SIGTERM, so that a step can end; say whether it came.
+
+    Not with other processes, which would wait for this one, nor outside the main thread.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if came:
+            raise KeyboardInterrupt
+        came.append(number)
+
+    if world > 1 or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def processes() -> tuple[int, int]:

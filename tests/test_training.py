@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -77,6 +79,38 @@ def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, stop):
     assert equal(whole, second)
     losses = [r["loss"] for r in rows(tmp_path / "part")]
     assert losses == [r["loss"] for r in rows(tmp_path / "whole")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_rest_follows_bit_for_bit(tmp_path, number):
+    whole = Task().run(loop(tmp_path / "whole"))
+    part, before = Task(), signal.getsignal(number)
+
+    def step(i):
+        if i == 7:
+            os.kill(os.getpid(), number)
+        return part.step(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        part.run(loop(tmp_path / "part", save_seconds=1e9, log_every=20), step=step)
+    assert part.seen == list(range(8)), "the step that ran has ended, no other has begun"
+    assert rows(tmp_path / "part")[-1]["step"] == 7, "the log says how far it came"
+    assert signal.getsignal(number) is before
+    second = Task().run(loop(tmp_path / "part"))
+    assert second.seen == list(range(8, 30)) and equal(whole, second)
+
+
+def test_a_second_signal_does_not_wait(tmp_path):
+    task = Task()
+
+    def step(i):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        return task.step(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        task.run(loop(tmp_path), step=step)
+    assert task.seen == [] and not (tmp_path / "state.pt").exists()
 
 
 def test_training_trains(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from s4token.datasets.folder import folder
 from s4token.datasets.modelnet40 import modelnet40, modelnet40_resampled
 from s4token.datasets.named_meshes import named_meshes
 from s4token.datasets.packs import object_scans, objects
@@ -29,6 +30,7 @@ READERS: dict[str, Callable[..., Scans]] = {
     "shapenetpart-h5": shapenetpart_h5,
     "meshes": named_meshes,
     "objects": object_scans,
+    "folder": folder,
 }
 """What ``NAME:ROOT`` and ``NAME:ROOT@SPLIT`` call."""
 
@@ -53,7 +55,7 @@ def open_data(spec: str) -> Scans:
     root, options = (root, [split]) if at and not Path(rest).exists() else (rest, [])
     if name == "scanobjectnn" and not options:
         raise ValueError(f"data: name the variant, as in {spec}@PB_T50_RS (or OBJ_ONLY, OBJ_BG)")
-    if options and name in ("modelnet40", "modelnet40-resampled", "meshes", "objects"):
+    if options and name in ("modelnet40", "modelnet40-resampled", "meshes", "objects", "folder"):
         raise ValueError(f"data: '{name}' has one split only; leave out @{split}")
     return READERS[name](root, *options)
 

@@ -1,0 +1,156 @@
+"""The verbs of the command line that make training scenes and train."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+TOKENIZERS = ("superpoint", "knn", "radius")
+
+
+def training_verbs(verb: Any) -> None:
+    sub = verb("bank", _bank, "make training scenes")
+    sub.add_argument("--out", type=Path, required=True)
+    _data_option(sub)
+    sub.add_argument("--pack", type=Path, help="objects.npz of named objects to mix in")
+    sub.add_argument("--scans", type=Path, nargs="*", default=(), help="labelled training scans")
+    sub.add_argument("--scenes", type=int, default=600)
+    sub.add_argument("--part", default="1/1", help="k/n: build the k-th of n parts")
+
+    sub = verb("pretrain-text", _pretrain_text, "train the text tower of the small CLIP")
+    sub.add_argument("--data", type=Path, required=True, help="folder of the word lists")
+    sub.add_argument("--sentences", default="", help="npz of sentence features, kept there")
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/text"), help="resumable state")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--threads", type=int)
+
+    sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
+    sub.add_argument("--bank", type=Path, required=True)
+    sub.add_argument("--pack", type=Path, required=True)
+    sub.add_argument("--text", type=Path, required=True, help="trained text tower")
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--batch", type=int, help="pictures per step")
+    sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
+    sub.add_argument("--threads", type=int)
+
+    sub = verb(
+        "pretrain",
+        _pretrain,
+        "train the tokenizers through a frozen CLIP; without labels unless --alignment",
+    )
+    sub.add_argument("--bank", type=Path, help="folder of scenes (default: WORK/bank)")
+    _data_option(sub)
+    sub.add_argument("--scenes", type=int, default=600, help="how many to make of --data")
+    sub.add_argument("--clip", default="s4token-small", help="open_clip NAME:TAG")
+    sub.add_argument("--tokenizers", nargs="+", choices=TOKENIZERS, default=TOKENIZERS)
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/pretrain"), help="resumable state")
+    for name in ("distillation", "masked", "clustering"):
+        sub.add_argument(f"--{name}", type=float, metavar="WEIGHT", help="objective without labels")
+    sub.add_argument(
+        "--alignment", type=float, metavar="WEIGHT", help="objective that reads the scenes' names"
+    )
+    sub.add_argument("--start", type=Path, help="tokenizers to begin with")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--batch", type=int, help="scenes per step")
+    sub.add_argument("--lr", type=float, help="peak learning rate")
+    sub.add_argument("--threads", type=int)
+
+
+def _data_option(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--data",
+        metavar="NAME:ROOT",
+        help="what scenes are made of: rooms (composed), folder:PATH (crops of your scans) or a "
+        "data set, see docs/datasets.md",
+    )
+
+
+def _bar(label: str) -> Any:
+    from tqdm import tqdm
+
+    return lambda items: tqdm(items, desc=label, file=sys.stderr, mininterval=1)
+
+
+def _bank(options: argparse.Namespace) -> None:
+    from s4token.bank import Bank
+
+    part, parts = (int(x) for x in options.part.split("/"))
+    bank = Bank(options.out, options.pack, tuple(options.scans), _data(options))
+    bank.build(range(part - 1, options.scenes, parts), _bar(f"scenes {options.part}"))
+
+
+def _data(options: argparse.Namespace) -> Any:
+    """Open the scans of --data; None for composed rooms."""
+    from s4token.datasets import open_data
+
+    return None if options.data in (None, "rooms") else open_data(options.data)
+
+
+def _threads(options: argparse.Namespace) -> None:
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+
+
+def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+
+
+def _pretrain_text(options: argparse.Namespace) -> None:
+    from s4token.text_pretrain import TextPretrainConfig, pretrain_text
+
+    _threads(options)
+    steps = _overrides(options, "steps")
+    config = TextPretrainConfig(str(options.data), options.sentences, **steps)
+    metrics = pretrain_text(config, options.out, folder=options.work, progress=_bar("text tower"))
+    print(json.dumps(metrics))
+
+
+def _pretrain_clip(options: argparse.Namespace) -> None:
+    from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip
+
+    _threads(options)
+    config = ClipPretrainConfig(
+        str(options.bank),
+        str(options.pack),
+        str(options.text),
+        **_overrides(options, "steps", "batch", "scenes"),
+    )
+    metrics = pretrain_clip(config, options.out, folder=options.work, progress=_bar("image tower"))
+    print(json.dumps(metrics))
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from s4token.bank import Bank
+    from s4token.pretrain import PretrainConfig, pretrain_all
+
+    _threads(options)
+    if options.bank is None and options.data is None:
+        raise ValueError("pretrain: say --bank FOLDER, or --data rooms, or --data folder:PATH")
+    bank = options.bank or options.work / "bank"
+    weights = ("distillation", "masked", "clustering", "alignment")
+    config = PretrainConfig(
+        start=str(options.start or ""), **_overrides(options, "steps", "batch", "lr", *weights)
+    )
+    if options.data:
+        Bank(bank, data=_data(options)).build(range(options.scenes), _bar("scenes"))
+    metrics = pretrain_all(
+        options.clip,
+        config,
+        bank,
+        options.tokenizers,
+        options.out,
+        folder=options.work,
+        device=options.device,
+        bar=_bar,
+    )
+    print(json.dumps(metrics))
