@@ -196,6 +196,14 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
+def _rows(matrix: Any, start: int, stop: int) -> csr_matrix:
+    """Return some rows without copying them, as indexing would."""
+    offsets = matrix.indptr[start : stop + 1]
+    inside = slice(offsets[0], offsets[-1])
+    parts = matrix.data[inside], matrix.indices[inside], offsets - offsets[0]
+    return csr_matrix(parts, shape=(len(offsets) - 1, matrix.shape[1]), copy=False)
+
+
 def _classify(
     encoding: Encoding, probability: np.ndarray, prompts: int, threshold: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -205,7 +213,7 @@ def _classify(
     confidence = np.empty(matrix.shape[0], dtype=np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = np.asarray(matrix[rows] @ probability)
+        block = np.asarray(_rows(matrix, start, start + BLOCK) @ probability)
         best = block[:, :prompts].argmax(axis=1)
         value = np.take_along_axis(block, best[:, None], axis=1)[:, 0]
         won = value >= threshold
