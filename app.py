@@ -1,4 +1,4 @@
-"""Start the S4Token app: python app.py [--port P] [--host H] [--checkpoint PATH] [--device D]."""
+"""Start the S4Token app: python app.py, see --help."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve the app until it is stopped; exit code 2 for a bad argument or checkpoint."""
     parser = argparse.ArgumentParser(description="Type words, get a segmented point cloud.")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860 on")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (this machine)")
+    parser.add_argument("--host", default="127.0.0.1", help="another address needs --auth")
+    parser.add_argument("--auth", help="USER:PASSWORD or a file of such lines (or S4TOKEN_AUTH)")
     parser.add_argument("--checkpoint", help="a .safetensors file (default: the shipped one)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default cpu)")
     args = parser.parse_args(argv)
@@ -24,22 +25,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return s4token.load(args.checkpoint, device=args.device)
 
-    with ThreadPoolExecutor(1) as pool:
-        model = pool.submit(load)  # gradio and torch import side by side
-        try:
-            import viewer
+    try:
+        import viewer
 
-            demo = viewer.build(model.result)
-            options = viewer.launch_options()
-            _, url, _ = demo.launch(
-                server_name=args.host, server_port=args.port, prevent_thread_lock=True, **options
-            )
+        auth = viewer.accounts(args.host, args.auth)
+        with ThreadPoolExecutor(1) as pool:
+            model = pool.submit(load)  # gradio and torch import side by side
+            demo = viewer.build(model.result, checkpoint=args.checkpoint)
+            options = {"auth": auth, "prevent_thread_lock": True, **viewer.launch_options()}
+            _, url, _ = demo.launch(server_name=args.host, server_port=args.port, **options)
             model.result()
             print(f"S4Token is at {url} (stop with Ctrl+C)", flush=True)
             demo.block_thread()
-        except (ValueError, OSError, ImportError, RuntimeError) as error:
-            print(f"app.py: {error}", file=sys.stderr)
-            return 2
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        print(f"app.py: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -315,6 +315,8 @@ def pretrain_all(
     paths = sorted(bank.glob("scene-*.npz"))
     if not paths:
         raise ValueError(f"{bank}: no scene-*.npz; build the bank first")
+    if len(paths) < 2:
+        raise ValueError(f"{bank}: one scene; it needs two or more, of which some are held out")
     if config.alignment and not bank_names(paths):
         raise ValueError(
             f"alignment: nothing in the scenes of {bank} has a name; leave it at 0, the other "

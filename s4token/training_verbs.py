@@ -56,7 +56,7 @@ def training_verbs(verb: Any) -> None:
     sub.add_argument(
         "--alignment", type=float, metavar="WEIGHT", help="objective that reads the scenes' names"
     )
-    sub.add_argument("--start", type=Path, help="tokenizers to begin with")
+    sub.add_argument("--start", type=Path, help="tokenizers to begin with: a file, or shipped")
     sub.add_argument("--device", default="cpu", help="cpu or cuda")
     sub.add_argument("--steps", type=int)
     sub.add_argument("--batch", type=int, help="scenes per step")
@@ -131,9 +131,12 @@ def _pretrain_clip(options: argparse.Namespace) -> None:
 
 def _pretrain(options: argparse.Namespace) -> None:
     from s4token.bank import Bank
+    from s4token.model import DEFAULT_CHECKPOINT
     from s4token.pretrain import PretrainConfig, pretrain_all
 
     _threads(options)
+    if options.start == Path("shipped"):
+        options.start = DEFAULT_CHECKPOINT
     if options.bank is None and options.data is None:
         raise ValueError("pretrain: say --bank FOLDER, or --data rooms, or --data folder:PATH")
     bank = options.bank or options.work / "bank"

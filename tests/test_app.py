@@ -87,6 +87,7 @@ def test_the_viewer_knows_only_public_names(path):
         "layout.py",
         "page.py",
         "serving.py",
+        "train_layout.py",
     )
 
 

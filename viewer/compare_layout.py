@@ -44,7 +44,7 @@ def compare_tab(app: App, page: Page) -> None:
     def run(units: str, coloring: str, handle: str, *values: Any) -> Iterator[list[Any]]:
         factor = compare.FACTORS.get(units, 0.0)
         call = lambda report: compare.compare(  # noqa: E731
-            app, handle, Controls.of(*values), compare.Choice(factor, coloring), report
+            app.page(handle), handle, Controls.of(*values), compare.Choice(factor, coloring), report
         )
         for step in staged(call):
             if isinstance(step, Screen):

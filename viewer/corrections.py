@@ -6,7 +6,7 @@ import base64
 import hashlib
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -175,10 +175,15 @@ class Corrections:
 
 
 class Desk:
-    """Hand out corrections by scan; one page at a time may change those of a scan."""
+    """Hand out corrections by scan; one page at a time may change those of a scan.
 
-    def __init__(self, folder: Path) -> None:
+    visitor: returns who sends the event that runs; everybody with an account has corrections of
+    their own, in a folder of their own.
+    """
+
+    def __init__(self, folder: Path, visitor: Callable[[], str] = lambda: "") -> None:
         self.folder = folder
+        self.visitor = visitor
         self.lock = threading.RLock()
         self._open: dict[str, Corrections] = {}
         self._owner: dict[str, str] = {}
@@ -186,12 +191,14 @@ class Desk:
 
     def open(self, handle: str, cloud: PointCloud) -> Corrections:
         """Return the corrections of a scan that a page opened, as they are on disk."""
-        key = content_key(cloud)
+        user, name = self.visitor(), f"{content_key(cloud)}.journal"
+        path = self.folder / "users" / user / name if user else self.folder / name
+        key = str(path)
         with self.lock:
             if self._of.get(handle) != key:
                 self.close(handle)
             if key not in self._open:
-                self._open[key] = Corrections(len(cloud), self.folder / f"{key}.journal")
+                self._open[key] = Corrections(len(cloud), path)
             self._of[handle] = key
             self._owner.setdefault(key, handle)
             return self._open[key]

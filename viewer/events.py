@@ -159,7 +159,7 @@ def encoded(app: App, session: Session, tokenizer: str, factor: float, report: R
     return session.with_layers({(tokenizer, factor): Layer.of(encoding)})
 
 
-def _unless_changed(now: Session, before: Session, after: Session) -> Session:
+def unless_changed(now: Session, before: Session, after: Session) -> Session:
     """Return ``after``; ValueError when another event replaced scan or tokenizer meanwhile."""
     if now.cloud is not before.cloud or now.tokenizer != before.tokenizer:
         raise ValueError("Scan: another one was opened meanwhile; this answer was dropped.")
@@ -210,7 +210,7 @@ def ask(app: App, handle: str, c: Controls) -> Screen:
     start = perf_counter()
     session = _answered(app, before, c.query())
     spent = perf_counter() - start
-    session, note = app.store.update(handle, lambda now: _unless_changed(now, before, session))
+    session, note = app.store.update(handle, lambda now: unless_changed(now, before, session))
     assert session.answer is not None
     labelled = float((session.answer.labels > 0).mean())
     said = (
@@ -232,7 +232,7 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     session = replace(current.with_layers({(c.tokenizer, 1.0): layer}), tokenizer=c.tokenizer)
     if current.answer is not None:
         session = _answered(app, session, current.query)
-    session, note = app.store.update(handle, lambda now: _unless_changed(now, current, session))
+    session, note = app.store.update(handle, lambda now: unless_changed(now, current, session))
     return _screen(app, handle, session, c, f"{_opened(session)} {note}".strip())
 
 

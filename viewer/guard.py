@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import queue
 from collections.abc import Callable, Iterator
@@ -37,7 +38,9 @@ def staged(work: Callable[[Report], T], every: float = 0.15) -> Iterator[T | Scr
     """Run ``work(report)`` in a thread; yield a busy Screen per news, then the guarded result."""
     news: queue.SimpleQueue[tuple[float, str]] = queue.SimpleQueue()
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(guarded, lambda: work(lambda f, s: news.put((f, s))))
+        # In the context of the event, which knows whose it is.
+        run = contextvars.copy_context().run
+        future = pool.submit(run, guarded, lambda: work(lambda f, s: news.put((f, s))))
         while not future.done():
             wait([future], timeout=every)
             latest = None

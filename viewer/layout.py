@@ -15,11 +15,26 @@ import gradio as gr
 from viewer import compare, edits, events, panels
 from viewer.compare_layout import compare_tab
 from viewer.controls import SCALES, VIEWS, Controls
+from viewer.corrections import Desk
 from viewer.events import Screen
 from viewer.guard import guarded
-from viewer.page import HEAVY, QUICK, Page, canvas, js, long, plot, quick, status_of, updates
+from viewer.journal import folder
+from viewer.page import (
+    HEAVY,
+    QUICK,
+    Page,
+    canvas,
+    js,
+    long,
+    plot,
+    quick,
+    status_of,
+    updates,
+    visitor,
+)
 from viewer.session import Store
 from viewer.shared import App
+from viewer.train_layout import train_tab
 
 EXAMPLES = {
     "Seats": "chair\nsofa\nstool\nbench",
@@ -37,9 +52,17 @@ in any unit.</li>
 WELCOME = panels.status("Loading the model. You can open a room meanwhile.", "busy")
 
 
-def build(model: Callable[[], Any], *, byte_budget: int) -> gr.Blocks:
+def build(
+    model: Callable[[], Any], *, byte_budget: int, checkpoint: str | Path | None
+) -> gr.Blocks:
     """Build the app; see ``viewer.build``."""
-    app = App(model, Store(byte_budget))
+    app = App(
+        model,
+        Store(byte_budget, byte_budget // 2, visitor),
+        desk=Desk(folder(), visitor),
+        source=Path(checkpoint) if checkpoint else None,
+    )
+    atexit.register(app.trainer.close)
     gr.set_static_paths([app.files.folder])  # served from where they are, never copied
     with gr.Blocks(title="S4Token", fill_width=True, delete_cache=(3600, 86400)) as demo:
         handle = gr.State(None, delete_callback=app.close)
@@ -52,8 +75,11 @@ def build(model: Callable[[], Any], *, byte_budget: int) -> gr.Blocks:
                 page = _explore(app, handle, look, badge)
             with gr.Tab("Compare tokenizers"):
                 compare_tab(app, page)
+            card = gr.HTML(render=False)
+            with gr.Tab("Train") as training:
+                train_tab(app, page, card, training)
             with gr.Tab("About"):
-                card = gr.HTML()
+                card.render()
         greeted = [handle, badge, card, page.status, page.tokenizer]
         demo.load(partial(_greet, app), None, greeted, api_visibility="private")
     return demo

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from viewer import panels
 from viewer.controls import Controls
@@ -121,7 +122,8 @@ def long(run: Callable[..., Screen], app: App, *fixed: Any) -> Callable[..., Ite
     """Wrap ``run(app, handle, *fixed, controls, report)`` as a handler that shows stages."""
 
     def handler(handle: str, *values: Any) -> Iterator[list[Any]]:
-        call = lambda report: run(app, handle, *fixed, Controls.of(*values), report)  # noqa: E731
+        here = app.page(handle)
+        call = lambda report: run(here, handle, *fixed, Controls.of(*values), report)  # noqa: E731
         for screen in staged(call):
             yield updates(screen)
 
@@ -130,4 +132,11 @@ def long(run: Callable[..., Screen], app: App, *fixed: Any) -> Callable[..., Ite
 
 def quick(run: Callable[..., Screen], app: App) -> Callable[..., list[Any]]:
     """Wrap ``run(app, handle, controls)`` as a handler."""
-    return lambda handle, *values: updates(guarded(lambda: run(app, handle, Controls.of(*values))))
+    return lambda handle, *values: updates(
+        guarded(lambda: run(app.page(handle), handle, Controls.of(*values)))
+    )
+
+
+def visitor() -> str:
+    """Return whose event runs: the name of the account, "" when the app has none."""
+    return getattr(LocalContext.request.get(None), "username", None) or ""

@@ -134,12 +134,10 @@ def stats(session: Session) -> str:
     """Write the facts about the open scan."""
     assert session.cloud is not None
     encoding = session.layer.encoding
-    points = session.cloud.points
-    size = points.max(axis=0).astype(np.float64) - points.min(axis=0)
     facts = {
         "Scan": session.name,
-        "Points": f"{len(points):,}",
-        "Extent": f"{' × '.join(f'{v:.4g}' for v in size)} units",
+        "Points": f"{len(session.cloud):,}",
+        "Extent": f"{' × '.join(f'{v:.4g}' for v in session.layer.sides)} units",
         "Tokens": f"{len(encoding.groups):,} ({encoding.tokenizer}), "
         f"median {np.median(encoding.groups.sizes):,.0f} points",
         "Coverage": f"{session.layer.coverage:.1%} of the points are in a token",

@@ -57,6 +57,12 @@ class Layer:
         return np.sqrt(np.add.reduceat(square, groups.offsets[:-1]) / groups.sizes)
 
     @cached_property
+    def sides(self) -> np.ndarray:
+        """Sides of the box about all points, (3,) float64, in the scan's unit."""
+        points = self.encoding.cloud.points
+        return points.max(axis=0).astype(np.float64) - points.min(axis=0)
+
+    @cached_property
     def shade(self) -> np.ndarray:
         """Palette index per token, different from its neighbours', (M,) int16."""
         return neighbour_colors(self.centers)
@@ -176,10 +182,22 @@ def _address(array: np.ndarray) -> int:
 
 
 class Store:
-    """Keep sessions by handle; the least recently used give way when the budget is full."""
+    """Keep sessions by handle; the least recently used give way when the budget is full.
 
-    def __init__(self, byte_budget: int) -> None:
+    byte_budget: of all sessions together; session_budget: of a single one, by default the same;
+    visitor: returns who sends the event that runs; nobody else gets at a session.
+    """
+
+    def __init__(
+        self,
+        byte_budget: int,
+        session_budget: int | None = None,
+        visitor: Callable[[], str] = lambda: "",
+    ) -> None:
         self.byte_budget = byte_budget
+        self.session_budget = byte_budget if session_budget is None else session_budget
+        self.visitor = visitor
+        self._owner: dict[str, str] = {}
         self._sessions: OrderedDict[str, Session] = OrderedDict()
         self._evicted: set[str] = set()
         self._lock = threading.RLock()
@@ -189,11 +207,19 @@ class Store:
         handle = secrets.token_urlsafe(16)
         with self._lock:
             self._sessions[handle] = Session()
+            self._owner[handle] = self.visitor()
         return handle
+
+    def _check(self, handle: str | None) -> None:
+        """Raise ValueError when a session belongs to another visitor."""
+        visitor = self.visitor()
+        if self._owner.get(handle or "", visitor) != visitor:
+            raise ValueError("Page: this session is another person's. Reload the page.")
 
     def get(self, handle: str | None) -> Session:
         """Return a session and mark it as used; ValueError when it has no scan (any more)."""
         with self._lock:
+            self._check(handle)
             session = self._sessions.get(handle or "")
             if session is None or session.cloud is None:
                 if handle in self._evicted:
@@ -208,6 +234,7 @@ class Store:
     def has_scan(self, handle: str | None) -> bool:
         """Whether a session has a scan open."""
         with self._lock:
+            self._check(handle)
             session = self._sessions.get(handle or "")
             return session is not None and session.cloud is not None
 
@@ -217,24 +244,26 @@ class Store:
         """Replace a session by ``change(session)`` and make room for it.
 
         Returns the session and one line that says what was unloaded, or "". Raises ValueError,
-        with the old session kept, when the new one alone exceeds the budget.
+        with the old session kept, when the new one alone exceeds the session budget.
         """
         if not handle:
             raise ValueError("Page: it lost its session. Reload the page.")
         with self._lock:
+            self._check(handle)
             session = change(self._sessions.get(handle, Session()))
             note = ""
-            if session.nbytes > self.byte_budget and session.cloud is not None:
+            if session.nbytes > self.session_budget and session.cloud is not None:
                 session = replace(
                     session, layers=MappingProxyType({(session.tokenizer, 1.0): session.layer})
                 )
                 note = "Other tokenizations of this scan were unloaded to save memory."
-            if session.nbytes > self.byte_budget:
+            if session.nbytes > self.session_budget:
                 raise ValueError(
-                    f"{session.name}: needs {size_text(session.nbytes)} of memory but the app may "
-                    f"use {size_text(self.byte_budget)}. Downsample the scan and open it again."
+                    f"{session.name}: needs {size_text(session.nbytes)} of memory but a page may "
+                    f"use {size_text(self.session_budget)}. Downsample the scan and open it again."
                 )
             self._sessions[handle] = session
+            self._owner.setdefault(handle, self.visitor())
             self._sessions.move_to_end(handle)
             self._evicted.discard(handle)
             return session, self._evict(handle) or note
@@ -254,6 +283,7 @@ class Store:
         """Forget a session."""
         with self._lock:
             self._sessions.pop(handle or "", None)
+            self._owner.pop(handle or "", None)
             self._evicted.discard(handle or "")
 
 

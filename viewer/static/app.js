@@ -50,7 +50,7 @@
   };
 
   const announce = () => {
-    for (const id of ["s4-status", "s4-compare-status"]) {
+    for (const id of ["s4-status", "s4-compare-status", "s4-train-status"]) {
       const line = document.getElementById(id);
       if (!line || line.getAttribute("aria-live")) continue;
       line.setAttribute("role", "status");
