@@ -128,22 +128,26 @@ def free_port() -> int:
 
 
 @contextmanager
-def app(folder: Path) -> Iterator[tuple[str, int]]:
-    """Run the app with its state in a folder; yields its address and process id."""
+def app(folder: Path) -> Iterator[tuple[str, subprocess.Popen, Path]]:
+    """Start the app with its state in a folder; yields its address, process and output."""
     port, log = free_port(), folder / "log.txt"
     env = {**os.environ, "S4TOKEN_STATE": str(folder), "GRADIO_TEMP_DIR": str(folder / "uploads")}
     with log.open("w") as out:
         command = [sys.executable, "app.py", "--port", str(port)]
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=out, env=env)
     try:
-        while "S4Token is at" not in log.read_text():
-            if process.poll() is not None:
-                raise RuntimeError(log.read_text())
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}", process.pid
+        yield f"http://127.0.0.1:{port}", process, log
     finally:
         process.terminate()
         process.wait(60)
+
+
+def ready(process: subprocess.Popen, log: Path) -> None:
+    """Wait until the app answers; RuntimeError with what it said when it ends instead."""
+    while "S4Token is at" not in log.read_text():
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text())
+        time.sleep(0.2)
 
 
 def resident(pid: int) -> float:
@@ -163,9 +167,17 @@ def lists(number: int, prompts: int) -> list[list[str]]:
 class Visitor(threading.Thread):
     """Use one page and note how long each answer took and what it said."""
 
-    def __init__(self, url: str, path: Path, asked: list[list[str]], start: threading.Barrier):
+    def __init__(
+        self,
+        url: str,
+        path: Path,
+        asked: list[list[str]],
+        start: threading.Barrier,
+        minutes: float,
+    ) -> None:
         super().__init__(daemon=True)
         self.url, self.path, self.asked, self.begin = url, path, asked, start
+        self.longest = 60 * minutes
         self.opened, self.seconds, self.answers = 0.0, [], []
         self.failure: BaseException | None = None
 
@@ -187,7 +199,10 @@ class Visitor(threading.Thread):
         if self.path.name not in str(opened["s4-status"]):
             raise RuntimeError(opened["s4-status"])
         self.begin.wait(1800)
+        until = time.monotonic() + self.longest
         for words in self.asked:
+            if time.monotonic() > until:
+                return
             page.set("s4-prompts", "\n".join(words))
             began = time.perf_counter()
             answer = page.send("s4-find", "click")
@@ -208,57 +223,87 @@ def scans(folder: Path, count: int, points: int) -> list[Path]:
     return out
 
 
-def wrong(visitor: Visitor, model: Any) -> int:
-    """Return how many answers are not those for the visitor's own scan and words."""
-    import s4token
-    from viewer.events import snapped
-    from viewer.session import Layer
+class Judge:
+    """Know what every page should be told: the library's own answer for its scan and words."""
 
-    encoding = model.encode(s4token.read(visitor.path))
-    layer, bad = Layer.of(encoding), 0
-    for words, said in zip(visitor.asked, visitor.answers, strict=True):
-        answer = snapped(s4token.segment(model, encoding, words, threshold=0.3), layer)
-        number = np.bincount(answer.labels, minlength=len(words) + 1).tolist()
-        bad += said != dict(zip(("unlabelled", *words), number, strict=True))
-    return bad
+    def __init__(self, paths: list[Path]) -> None:
+        import s4token
+        from viewer.session import Layer
+
+        self.model = s4token.load()
+        self.layers = [Layer.of(self.model.encode(s4token.read(path))) for path in paths]
+
+    def wrong(self, page: int, visitor: Visitor) -> int:
+        """Return how many answers are not those for the visitor's own scan and words."""
+        import s4token
+        from viewer.events import snapped
+
+        layer, bad = self.layers[page], 0
+        for words, said in zip(visitor.asked, visitor.answers, strict=False):
+            answer = s4token.segment(self.model, layer.encoding, words, threshold=0.3)
+            labels = snapped(answer, layer).labels
+            number = np.bincount(labels, minlength=len(words) + 1).tolist()
+            bad += said != dict(zip(("unlabelled", *words), number, strict=True))
+        return bad
 
 
-def measure(sessions: int, points: int, prompts: int) -> dict[str, Any]:
+class Memory(threading.Thread):
+    """Note the resident memory of a process twice a second, in MB, until it ends."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.pid, self.seen = pid, [resident(pid)]
+
+    def run(self) -> None:
+        """Look."""
+        while True:
+            time.sleep(0.5)
+            try:
+                self.seen.append(resident(self.pid))
+            except (OSError, IndexError):
+                return
+
+
+def measure(sessions: int, points: int, prompts: int, minutes: float) -> dict[str, Any]:
     """Run the test and return what it found."""
-    import s4token
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = scans(folder, sessions, points)
-        with app(folder) as (url, pid):
-            memory = [resident(pid)]
+        with app(folder) as (url, process, log):
+            paths = scans(folder, sessions, points)
+            ready(process, log)
+            memory = Memory(process.pid)
             start = threading.Barrier(sessions)
-            people = [Visitor(url, p, lists(i, prompts), start) for i, p in enumerate(paths)]
-            began = time.perf_counter()
+            people = [
+                Visitor(url, path, lists(i, prompts), start, minutes)
+                for i, path in enumerate(paths)
+            ]
+            for thread in (memory, *people):
+                thread.start()
+            judge = Judge(paths)  # while they ask
             for person in people:
-                person.start()
-            while any(person.is_alive() for person in people):
-                time.sleep(0.5)
-                memory.append(resident(pid))
-            spent = time.perf_counter() - began
+                person.join()
+            load = os.getloadavg()
+            memory.seen.append(resident(process.pid))
         failures = [repr(person.failure) for person in people if person.failure]
-        model = s4token.load()
-        bad = sum(wrong(person, model) for person in people if not person.failure)
+        bad = sum(judge.wrong(i, person) for i, person in enumerate(people))
     seconds = sorted(s for person in people for s in person.seconds)
     ms = lambda share: round(1000 * seconds[int(share * (len(seconds) - 1))])  # noqa: E731
     return {
         "sessions": sessions,
         "points": points,
-        "prompts": len(seconds),
+        "prompts_asked": [len(person.seconds) for person in people],
         "failures": failures,
-        "answers_of_another_scan_or_words": bad,
-        "prompt_ms": {"median": ms(0.5), "p95": ms(0.95), "most": ms(1.0)},
+        "answers_that_are_not_for_the_page": bad,
+        "prompt_ms": {"median": ms(0.5), "p95": ms(0.95), "most": ms(1.0)} if seconds else {},
         "open_seconds": round(statistics.median(person.opened for person in people), 1),
-        "wall_seconds": round(spent, 1),
-        "rss_mb": {"before": round(memory[0]), "peak": round(max(memory)), "end": memory[-1]},
+        "rss_mb": {
+            "before": round(memory.seen[0]),
+            "peak": round(max(memory.seen)),
+            "end": round(memory.seen[-1]),
+        },
         "cores": os.cpu_count(),
         "nice": os.nice(0),
-        "load_average": [round(x, 1) for x in os.getloadavg()],
+        "load_average": [round(x, 1) for x in load],
     }
 
 
@@ -270,15 +315,16 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=8)
     parser.add_argument("--points", type=int, default=200_000)
     parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=60, help="ask no longer than this")
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
-    found = measure(options.sessions, options.points, options.prompts)
+    found = measure(options.sessions, options.points, options.prompts, options.minutes)
     print(json.dumps(found, indent=1))
     if options.json:
         part = options.json.with_suffix(".part")
         part.write_text(json.dumps(found, indent=1) + "\n")
         os.replace(part, options.json)
-    return 1 if found["failures"] or found["answers_of_another_scan_or_words"] else 0
+    return 1 if found["failures"] or found["answers_that_are_not_for_the_page"] else 0
 
 
 if __name__ == "__main__":

@@ -64,6 +64,8 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         "footer_links": ["settings"],
         "quiet": True,
+        # Else the app asks itself for its page once, and gives up when a busy machine takes 3 s.
+        "_frontend": False,
     }
 
 
