@@ -100,7 +100,7 @@ def test_what_cannot_be_loaded_changes_nothing(app, name, said):
 
 def test_what_the_tab_shows(app, tmp_path):
     view = train.look(app, "h", "")
-    assert [n for _, n in view.choices] == ["", "0002", "0001"] and view.chosen == ""
+    assert [n for _, n in view.offer[0]] == ["", "0002", "0001"] and view.offer[1] == ""
     assert view.can == {"start": True, "pause": False, "resume": False, "stop": False}
     write_run(tmp_path / "training" / "0003", "<i>x</i>", finished=False)
     log = tmp_path / "training" / "0003" / "work" / "knn" / "log.jsonl"
@@ -112,8 +112,8 @@ def test_what_the_tab_shows(app, tmp_path):
     assert "Done. &lt;i&gt;x&lt;/i&gt; is paused (knn tokens, step 4 of 7)" in view.status
     assert "&lt;b&gt;.ply" in view.notes and "<b>" not in view.notes
     assert view.can == {"start": False, "pause": False, "resume": True, "stop": True}
-    assert view.figure is not None and [n for _, n in view.choices] == ["", "0002", "0001"]
-    assert train.look(app, "h", view.seen).figure is None, "the same curves are not sent again"
+    assert view.figure is not None and [n for _, n in view.offer[0]] == ["", "0002", "0001"]
+    assert train.look(app, "h", view.drawn).figure is None, "the same curves are not sent again"
     output.write_text("s4token: step 4: loss is nan")
     assert "has failed. step 4: loss is nan" in train.look(app, "h", "").status
 

@@ -59,24 +59,22 @@ class Form:
 class View:
     """Hold what the tab shows; figure None: as it was.
 
-    can: which of start, pause, resume, stop make sense; choices: checkpoints, as pairs of text and
-    name; seen: by which the next look knows whether the curves have changed.
+    can: which of start, pause, resume, stop make sense; offer: checkpoints, as pairs of text and
+    name, and the name of the chosen one; drawn: by which the next look knows the same curves.
     """
 
     status: str
     notes: str
     figure: go.Figure | None
     can: Mapping[str, bool]
-    choices: list[tuple[str, str]]
-    chosen: str
-    seen: str
+    offer: tuple[list[tuple[str, str]], str]
+    drawn: str
 
 
 def start(app: App, handle: str, form: Form, scans: Sequence[str]) -> str:
     """Begin a training; returns a line, raises ValueError when it cannot be."""
     model = app.page(handle).model()
-    chosen = app.checkpoints.chosen(handle)
-    begin = chosen or app.source
+    begin = app.checkpoints.chosen(handle) or app.source
     plan = form.plan(_clip(app), str(begin.resolve()) if begin else "shipped")
     if plan.start:
         missing = set(plan.tokenizers) - set(model.tokenizers)
@@ -98,7 +96,13 @@ def _clip(app: App) -> str:
     return f"{name}:{tag}" if tag else name
 
 
-def look(app: App, handle: str, seen: str, *, dark: bool = False, said: str = "") -> View:
+def chosen(app: App, handle: str) -> str:
+    """Return the name of the checkpoint that a page has chosen."""
+    path = app.checkpoints.chosen(handle)
+    return "" if path is None else path.parent.name
+
+
+def look(app: App, handle: str, drawn: str, *, dark: bool = False, said: str = "") -> View:
     """Return what the tab shows now; said: a line to put first."""
     app.trainer.tidy()
     runs = app.trainer.runs()
@@ -107,20 +111,19 @@ def look(app: App, handle: str, seen: str, *, dark: bool = False, said: str = ""
     logs = run.logs if run else {}
     rows = sum(len(r) for r in logs.values())
     new = f"{run.folder.name if run else ''} {rows} {dark}"
-    chosen = app.checkpoints.chosen(handle)
+    finished = [(_text(r), r.folder.name) for r in runs if r.state == "finished"]
     return View(
         status=_status(run, said),
         notes=_notes(run),
-        figure=curves(logs, run.plan.steps, dark=dark) if run and rows and new != seen else None,
+        figure=curves(logs, run.plan.steps, dark=dark) if run and rows and new != drawn else None,
         can={
             "start": state == "finished",
             "pause": state == "running",
             "resume": state in ("paused", "failed"),
             "stop": state != "finished",
         },
-        choices=[(OWN, ""), *((_text(r), r.folder.name) for r in runs if r.state == "finished")],
-        chosen="" if chosen is None else chosen.parent.name,
-        seen=new,
+        offer=([(OWN, ""), *finished], chosen(app, handle)),
+        drawn=new,
     )
 
 

@@ -23,6 +23,7 @@ INTRO = (
     "app; Ctrl+C in the app's terminal pauses it. Everybody who uses this app sees the training "
     "and its checkpoint.</p>"
 )
+Shown = dict[str, Any]
 BUTTONS = {"start": "Start", "pause": "Pause", "resume": "Resume", "stop": "Stop and keep"}
 
 
@@ -49,7 +50,7 @@ def train_tab(app: App, page: Page, card: Any, tab: Any) -> None:
                 filterable=False, elem_id="s4-train-choice",
                 info="The next scan is encoded with it, the open one at once",
             )  # fmt: skip
-    timer, seen = gr.Timer(EVERY[True], active=False), gr.State("")
+    timer, seen = gr.Timer(EVERY[True], active=False), gr.State({})
     shown = [status, notes, figure, *buttons.values(), choice, timer, seen]
     _wire_training(app, page, form, scans, buttons, shown, [tab.select, timer.tick], seen)
     _wire_choice(app, page, choice, card, status)
@@ -106,14 +107,17 @@ def _wire_training(
     looks: list[Any],
     seen: Any,
 ) -> None:
-    def after(act: Callable[[], str | None], handle: str, before: str, look: Any) -> list[Any]:
+    def after(act: Callable[[], str | None], handle: str, before: Shown, look: Any) -> list[Any]:
         done = guarded(act)
         dark = parse_look(look).dark
         said = done if isinstance(done, str) else ""
-        view = guarded(lambda: train.look(app, handle, before, dark=dark, said=said))
+        view = guarded(
+            lambda: train.look(app, handle, before.get("drawn", ""), dark=dark, said=said)
+        )
         if isinstance(view, Screen):
             return [_line(view), *[gr.skip()] * (len(shown) - 1)]
-        return _shown(view, _line(done) if isinstance(done, Screen) else view.status)
+        out = _shown(view, before)
+        return [_line(done), *out[1:]] if isinstance(done, Screen) else out
 
     def begin(handle: str, files: list[str] | None, *values: Any) -> list[Any]:
         name, source, tokenizers, scenes, steps, first, *weights, before, look = values
@@ -136,33 +140,39 @@ def _line(screen: Screen) -> str:
     return panels.status(screen.status or "", screen.kind, screen.fraction)
 
 
-def _shown(view: train.View, status: str) -> list[Any]:
+def _shown(view: train.View, before: Shown) -> list[Any]:
+    """Return updates of what has changed: an error stays to be read, an open list stays open."""
+    now = {name: getattr(view, name) for name in ("status", "notes", "can", "offer", "drawn")}
+    new = {name for name, value in now.items() if before.get(name) != value}
+    choices, chosen = view.offer
     return [
-        status,
-        view.notes,
+        view.status if "status" in new else gr.skip(),
+        view.notes if "notes" in new else gr.skip(),
         gr.skip() if view.figure is None else gr.Plot(view.figure, visible=True),
-        *(gr.Button(interactive=view.can[name]) for name in BUTTONS),
-        gr.Dropdown(choices=view.choices, value=view.chosen),
+        *(gr.Button(interactive=view.can[n]) if "can" in new else gr.skip() for n in BUTTONS),
+        gr.Dropdown(choices=choices, value=chosen) if "offer" in new else gr.skip(),
         gr.Timer(EVERY[view.can["pause"]], active=True),
-        view.seen,
+        now,
     ]
 
 
 def _wire_choice(app: App, page: Page, choice: Any, card: Any, status: Any) -> None:
-    outputs = [*page.outputs, status, page.badge, card, page.tokenizer]
+    outputs = [*page.outputs, status, page.badge, card, page.tokenizer, choice]
 
     def choose(name: str, handle: str, *values: Any) -> Iterator[list[Any]]:
         call = lambda report: train.use(  # noqa: E731
             app, str(name or ""), handle, Controls.of(*values), report
         )
         for screen in staged(call):
-            known = [gr.skip()] * 3
+            known = [gr.skip()] * 4
+            if screen.kind == "error":
+                known[-1] = train.chosen(app, handle)
             if screen.kind == "info":
                 model = app.page(handle).model()
                 names = [(t, n) for n, t in TOKENIZERS.items() if n in model.tokenizers]
                 facts = model.description
                 radio = gr.Radio(choices=names, value=_tokenizer(app, handle, names))
-                known = [panels.badge(facts), panels.about(facts), radio]
+                known = [panels.badge(facts), panels.about(facts), radio, gr.skip()]
             yield [*updates(screen), _line(screen), *known]
 
     choice.input(
