@@ -164,7 +164,7 @@ def _wire_choice(app: App, page: Page, choice: Any, card: Any, status: Any) -> N
             app, str(name or ""), handle, Controls.of(*values), report
         )
         for screen in staged(call):
-            known = [gr.skip()] * 4
+            known: list[Any] = [gr.skip()] * 4
             if screen.kind == "error":
                 known[-1] = train.chosen(app, handle)
             if screen.kind == "info":
