@@ -1,9 +1,9 @@
 """S4Token: type words, get a segmented point cloud, in whatever units it comes."""
 
-from importlib.metadata import PackageNotFoundError, version
-
 from s4token.grouping import KNN, Radius
 from s4token.io import read, read_scan, write
+from s4token.label_files import read_labels, write_labels
+from s4token.labelling import Labelling
 from s4token.model import S4Token, load
 from s4token.multiview import encode_views
 from s4token.render import render
@@ -19,11 +19,7 @@ from s4token.types import (
     Segmentation,
     Views,
 )
-
-try:
-    __version__ = version("s4token")
-except PackageNotFoundError:  # run from a checkout, as `make run` does
-    __version__ = "0.1.0"
+from s4token.version import __version__
 
 __all__ = [
     "KNN",
@@ -31,6 +27,7 @@ __all__ = [
     "Camera",
     "Encoding",
     "Groups",
+    "Labelling",
     "PointCloud",
     "Radius",
     "S4Token",
@@ -44,9 +41,11 @@ __all__ = [
     "point_scores",
     "point_tokens",
     "read",
+    "read_labels",
     "read_scan",
     "render",
     "room",
     "segment",
     "write",
+    "write_labels",
 ]

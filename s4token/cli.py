@@ -75,9 +75,10 @@ def _parser() -> _Parser:
     sub.add_argument("--labels", action="store_true", help="colour by label instead")
     _up_option(sub)
 
-    sub = verb("convert", _convert, "rewrite a scan in another format")
+    sub = verb("convert", _convert, "rewrite a scan, with its labels, in another format")
     sub.add_argument("scan", type=Path)
-    sub.add_argument("out", type=Path)
+    sub.add_argument("out", type=Path, help="a .label, .zip (ScanNet) or .json has labels alone")
+    sub.add_argument("--labels", type=Path, metavar="FILE", help="labels to put on the scan")
     sub.add_argument("--drop-invalid", action="store_true", help="leave out NaN and infinite rows")
     sub.add_argument("--scale", type=float, default=1.0, help="multiply every coordinate")
 
@@ -265,12 +266,11 @@ def _render(options: argparse.Namespace) -> None:
 
 
 def _convert(options: argparse.Namespace) -> None:
-    from s4token.io import read, write
+    from s4token.label_files import convert
 
     _writable(options.out)
-    cloud = read(options.scan, drop_invalid=options.drop_invalid)
-    write(options.out, cloud.scaled(options.scale) if options.scale != 1 else cloud)
-    print(f"{len(cloud):,} points: {options.out}")
+    how = {name: getattr(options, name) for name in ("labels", "drop_invalid", "scale")}
+    print(convert(options.scan, options.out, **how))
 
 
 def _info(options: argparse.Namespace) -> None:

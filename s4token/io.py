@@ -9,29 +9,31 @@ import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from s4token.las import read_las, write_las
+from s4token.labelling import Labelling, legend_text, names_of
+from s4token.las import las_about, read_las, write_las
 from s4token.meshes import read_mesh
 from s4token.pcd import read_pcd, write_pcd
-from s4token.ply import ply_classes, read_ply, write_ply
+from s4token.ply import ply_about, read_ply, write_ply
 from s4token.tables import (
     NORMAL,
     RGB,
     XYZ,
     Columns,
-    npz_classes,
+    npz_about,
     read_npy,
     read_npz,
     read_text,
     write_npz,
     write_text,
 )
-from s4token.types import UNLABELLED, PointCloud, Scan, Segmentation
+from s4token.types import PointCloud, Scan, Segmentation
 
 READERS: Mapping[str, Callable[[Path], Columns]] = {
     "ply": read_ply,
@@ -56,12 +58,12 @@ WRITERS: Mapping[str, Callable[[Path, Columns, Mapping[str, Any]], None]] = {
 _RGB_NAMES = (RGB, ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _NORMAL_NAMES = (NORMAL, ("normal_x", "normal_y", "normal_z"))
 _MOST_CLASSES = 65_535  # a larger label is no class number but an id of something else
-_CLASSES_INSIDE = {"ply": ply_classes, "npz": npz_classes}
+_ABOUT = {"ply": ply_about, "npz": npz_about, "las": las_about, "laz": las_about}
 _log = logging.getLogger("s4token.io")
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong with a file into one line that names it."""
     try:
         yield
@@ -75,7 +77,7 @@ def _explained(path: Path) -> Iterator[None]:
         raise ValueError(f"{path.name}: {text}") from error
 
 
-def _suffix(path: Path, known: Mapping[str, Any]) -> str:
+def suffix_of(path: Path, known: Mapping[str, Any]) -> str:
     suffix = path.suffix.lstrip(".").lower()
     if suffix not in known:
         raise ValueError(f"{path.name}: unknown suffix '.{suffix}'; known are {', '.join(known)}")
@@ -177,15 +179,15 @@ def read(path: str | os.PathLike[str], *, drop_invalid: bool = False) -> PointCl
         raise FileNotFoundError(f"{path}: no such file")
     if not path.is_file():
         raise ValueError(f"{path.name}: is a folder or a device; give a file")
-    suffix = _suffix(path, READERS)
+    suffix = suffix_of(path, READERS)
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name}: the file is empty")
-    with _explained(path):
+    with explained(path):
         reader = READERS[suffix]
         return _cloud(reader(path), drop_invalid=drop_invalid, sampled=reader is read_mesh)
 
 
-def _integers(name: str, values: np.ndarray) -> Int[np.ndarray, "N"]:
+def whole_numbers(name: str, values: np.ndarray) -> Int[np.ndarray, "N"]:
     """Return class numbers or ids as int32; NaN and negative values mean none, 0."""
     numbers = np.nan_to_num(values.astype(np.float64), nan=0.0)
     if (numbers != np.floor(numbers)).any() or numbers.max() >= 2**31:
@@ -193,17 +195,27 @@ def _integers(name: str, values: np.ndarray) -> Int[np.ndarray, "N"]:
     return np.maximum(numbers, 0).astype(np.int32)
 
 
+def about_inside(path: Path) -> Mapping[str, Any]:
+    """Return names of labels and provenance that a file itself holds, {} if none."""
+    inside = _ABOUT.get(path.suffix.lstrip(".").lower())
+    with explained(path):
+        return inside(path) if inside else {}
+
+
+def about_beside(path: Path) -> Mapping[str, Any]:
+    """Return what a JSON file says as a whole: an object, or {} for anything else."""
+    with explained(path):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        names_of(found if isinstance(found, dict) else {})  # or it raises
+    return found if isinstance(found, dict) else {}
+
+
 def _class_names(path: Path) -> Mapping[int, str]:
     """Find the names of labels: in X.json beside X, or else in the file itself."""
-    beside, inside = path.with_suffix(".json"), _CLASSES_INSIDE.get(path.suffix.lstrip(".").lower())
-    if inside is npz_classes and (names := npz_classes(path)):
-        return names  # the labels of an NPZ are indices into its own names
-    if beside.is_file():
-        with _explained(beside):
-            found = json.loads(beside.read_text(encoding="utf-8"))
-            if isinstance(found, dict) and isinstance(found.get("labels"), dict):
-                return {int(label): str(name) for label, name in found["labels"].items()}
-    return inside(path) if inside else {}
+    beside, inside = path.with_suffix(".json"), names_of(about_inside(path))
+    if inside and path.suffix.lower() == ".npz":
+        return inside  # the labels of an NPZ are indices into its own names
+    return (names_of(about_beside(beside)) if beside.is_file() else {}) or inside
 
 
 def read_scan(path: str | os.PathLike[str]) -> Scan:
@@ -217,10 +229,10 @@ def read_scan(path: str | os.PathLike[str]) -> Scan:
     path = Path(path)
     cloud = read(path)
     found: dict[str, np.ndarray | None] = {}
-    with _explained(path):
+    with explained(path):
         for name in ("label", "instance"):
             column = cloud.attributes.get(name, cloud.attributes.get(f"scalar_{name}"))
-            found[name] = None if column is None else _integers(name, column)
+            found[name] = None if column is None else whole_numbers(name, column)
     labels = found["label"]
     if labels is None:
         return Scan(path.stem, cloud, instances=found["instance"])
@@ -249,14 +261,10 @@ def _storable(values: np.ndarray) -> np.ndarray | None:
 
 
 def _results(
-    cloud: PointCloud, segmentation: Segmentation | None, superpoints: np.ndarray | None
+    cloud: PointCloud, labelling: Labelling | None, superpoints: np.ndarray | None
 ) -> Columns:
     """Return the columns that were computed, one value per point each."""
-    columns: Columns = {}
-    if segmentation is not None:
-        columns["label"] = segmentation.labels.astype(np.int32)
-        columns["superpoint"] = segmentation.superpoints.astype(np.int32)
-        columns["confidence"] = segmentation.confidence.astype(np.float32)
+    columns: Columns = dict(labelling.columns) if labelling is not None else {}
     if superpoints is not None:
         columns["superpoint"] = np.asarray(superpoints).astype(np.int32)
     for name, values in columns.items():
@@ -265,6 +273,25 @@ def _results(
                 f"{name}: expected {len(cloud):,} values, one per point, got {values.shape}"
             )
     return columns
+
+
+def _classified(cloud: PointCloud, results: Columns) -> tuple[PointCloud, Columns]:
+    """Add the 8-bit classification that LAS viewers show, if the labels fit; keep the source's."""
+    if "label" not in results or results["label"].max() > np.iinfo(np.uint8).max:
+        return cloud, results
+    source = dict(cloud.attributes)
+    if "classification" in source:
+        source.setdefault("source_classification", source.pop("classification"))
+    classification = results["label"].astype(np.uint8)
+    return replace(cloud, attributes=source), {**results, "classification": classification}
+
+
+def _as_floats(results: Columns) -> Columns:
+    """Rename results as CloudCompare loads them by itself, scalar_... and float."""
+    for name, values in results.items():
+        if values.max() > 1 << 24:
+            raise ValueError(f"{name}: the preset 'cloudcompare' holds numbers up to 16,777,216")
+    return {f"scalar_{k}": v.astype(np.float32) for k, v in results.items()}
 
 
 def _columns(cloud: PointCloud, results: Columns) -> Columns:
@@ -294,31 +321,23 @@ def _columns(cloud: PointCloud, results: Columns) -> Columns:
     return columns
 
 
-def _about(segmentation: Segmentation) -> dict[str, Any]:
-    """Say what a segmentation means, ready for JSON."""
-    labels = {str(i): name for i, name in enumerate(segmentation.classes, start=1)}
-    provenance = json.dumps(
-        dict(segmentation.provenance),
-        default=lambda v: v.tolist() if isinstance(v, np.ndarray | np.generic) else str(v),
-    )
-    return {"labels": labels, "provenance": json.loads(provenance)}
-
-
-def _legend(segmentation: Segmentation) -> str:
-    """Return the text of the JSON file beside a segmented cloud."""
-    counts = np.bincount(segmentation.labels, minlength=len(segmentation.classes) + 1)
-    about = _about(segmentation)
-    named = {name: int(counts[int(label)]) for label, name in about["labels"].items()}
-    named["unlabelled"] = int(counts[UNLABELLED])
-    points = len(segmentation.labels)
-    legend = {"labels": about["labels"], "counts": named, "points": points}
-    legend["provenance"] = about["provenance"]
-    return json.dumps(legend, ensure_ascii=False, indent=1) + "\n"
+def target(path: str | os.PathLike[str]) -> Path:
+    """Return the file that writing to ``path`` replaces: through a link, so that the link stays."""
+    path = Path(path).resolve()
+    if not path.parent.is_dir():
+        raise ValueError(f"{path}: the folder {path.parent} does not exist; make it first")
+    return path
 
 
 @contextmanager
-def _replacing(*targets: Path) -> Iterator[list[Path]]:
-    """Yield files to write that take the places of ``targets`` only if everything succeeds."""
+def replacing(*targets: Path) -> Iterator[list[Path]]:
+    """Yield files to write that take the places of ``targets`` only if everything succeeds.
+
+    Raises ValueError naming the first target, with what was there before unchanged.
+    """
+    for path in targets:
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder; give a file name")
     token = uuid.uuid4().hex[:12]
     drafts = [t.with_name(f".{token}-{i}.tmp{t.suffix}") for i, t in enumerate(targets)]
     try:
@@ -338,38 +357,39 @@ def _replacing(*targets: Path) -> Iterator[list[Path]]:
 def write(
     path: str | os.PathLike[str],
     cloud: PointCloud,
-    segmentation: Segmentation | None = None,
+    segmentation: Segmentation | Labelling | None = None,
     *,
     superpoints: Int[np.ndarray, "N"] | None = None,
     preset: Literal["plain", "cloudcompare"] = "plain",
 ) -> None:
     """Write a cloud, in its own order, as the suffix says (any in ``WRITERS``).
 
-    A segmentation adds ``label`` (0 = unlabelled), ``superpoint`` and ``confidence``, and a JSON
-    file of the same name with class names, counts and provenance; ``superpoints`` adds only
-    those. The preset "cloudcompare" (PLY) names them scalar_... and makes them float, so that
-    CloudCompare loads them by itself. The offset is added back, in float64.
+    A segmentation adds ``label`` (0 = unlabelled), ``superpoint`` and ``confidence``, a labelling
+    what it has of them and ``instance``; and a JSON file of the same name with class names, counts
+    and provenance, which PLY, NPZ and LAS hold inside as well. ``superpoints`` adds only those. The
+    preset "cloudcompare" (PLY) names them scalar_... and makes them float, so that CloudCompare
+    loads them by itself. In LAS, labels below 256 are the classification, too. The offset is added
+    back, in float64.
 
     Old files are replaced at once or not at all. Raises ValueError naming the file.
     """
     path = Path(path)
-    suffix = _suffix(path, WRITERS)
+    suffix = suffix_of(path, WRITERS)
     if preset not in ("plain", "cloudcompare"):
         raise ValueError(f"preset: expected 'plain' or 'cloudcompare', got {preset!r}")
     if preset == "cloudcompare" and suffix != "ply":
         raise ValueError(f"{path.name}: the preset 'cloudcompare' is for .ply files")
-    results = _results(cloud, segmentation, superpoints)
+    labelling = (
+        Labelling.of(segmentation) if isinstance(segmentation, Segmentation) else segmentation
+    )
+    results = _results(cloud, labelling, superpoints)
     if preset == "cloudcompare":
-        results = {f"scalar_{k}": v.astype(np.float32) for k, v in results.items()}
+        results = _as_floats(results)
+    elif suffix in ("las", "laz"):
+        cloud, results = _classified(cloud, results)
     columns = _columns(cloud, results)
-    path = path.resolve()  # through a link, so that the link stays
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: the folder {path.parent} does not exist; make it first")
-    targets = [path] if segmentation is None else [path, path.with_suffix(".json")]
-    for target in targets:
-        if target.is_dir():
-            raise ValueError(f"{target}: is a folder; give a file name")
-    with _replacing(*targets) as drafts:
-        WRITERS[suffix](drafts[0], columns, _about(segmentation) if segmentation else {})
-        if segmentation is not None:
-            drafts[1].write_bytes(_legend(segmentation).encode("utf-8", "replace"))
+    path = target(path)
+    with replacing(*([path] if labelling is None else [path, path.with_suffix(".json")])) as drafts:
+        WRITERS[suffix](drafts[0], columns, labelling.about if labelling else {})
+        if labelling is not None:
+            drafts[1].write_bytes(legend_text(labelling.legend))

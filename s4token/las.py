@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ _VARIABLE = 0xFFFFFFFF
 """Chunk size of LAZ files whose chunks differ in size."""
 _LARGEST = 1 << 31  # bytes
 _KEPT = ("intensity", "return_number", "classification")
+_OWNER = "s4token"  # of the variable-length records that hold what is said as a whole
+_RECORD = 65_000  # bytes: a record holds 65,535 at most
 
 
 @contextmanager
@@ -116,6 +119,22 @@ def read_las(path: Path) -> Columns:
     return columns | (colors if any(v.any() for v in colors.values()) else {})
 
 
+def las_about(path: Path) -> dict[str, Any]:
+    """Return what a LAS or LAZ of ``write_las`` says as a whole, {} for any other."""
+    import laspy
+
+    with path.open("rb") as stream:
+        _check_records(stream.read(375), path.stat().st_size)
+        stream.seek(0)
+        with _parsing():
+            records = laspy.open(stream, closefd=False).header.vlrs
+    ours = sorted((r for r in records if r.user_id == _OWNER), key=lambda r: r.record_id)
+    if not ours:
+        return {}
+    about = json.loads(b"".join(r.record_data_bytes() for r in ours))
+    return about if isinstance(about, dict) else {}
+
+
 def _fits(values: np.ndarray, dimension: Any) -> bool:
     whole = values.dtype.kind in "iu" or dimension.dtype == np.float64
     return whole and bool(dimension.min <= values.min() and values.max() <= dimension.max)
@@ -130,7 +149,8 @@ def _scale(points: np.ndarray) -> np.ndarray:
 def write_las(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
     """Write columns as LAS 1.4 (LAZ by suffix), coordinates to 5e-9 of the extent.
 
-    A column that is none of the format's own becomes an extra dimension; ``about`` is left out.
+    A column that is none of the format's own becomes an extra dimension; ``about`` goes into
+    variable-length records of the user "s4token", as JSON.
     """
     import laspy
 
@@ -149,6 +169,10 @@ def write_las(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
         if short not in targets.values():
             targets[name] = short
             header.add_extra_dims([laspy.ExtraBytesParams(short, values.dtype)])
+    text = json.dumps(about).encode() if about else b""
+    for number, start in enumerate(range(0, len(text), _RECORD)):
+        piece = text[start : start + _RECORD]
+        header.vlrs.append(laspy.VLR(_OWNER, number, "labels and provenance", piece))
     las = laspy.LasData(header)
     las.x, las.y, las.z = points.T
     for color in RGB if "red" in columns else ():

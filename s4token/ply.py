@@ -130,20 +130,27 @@ def read_ply(path: Path) -> Columns:
 
 
 def _about_lines(about: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Spread a two-level mapping over JSON lines, each short and ASCII; cut what is too long."""
-    lines = []
+    """Spread a two-level mapping over JSON lines, each short and ASCII.
+
+    What is too long for a line is cut there; then pieces of the whole text follow.
+    """
+    lines, whole_text = [], json.dumps(about)
+    cut = False
     for section, entries in about.items():
         packed: dict[str, Any] = {}
         for key, whole in entries.items():
             fits = len(json.dumps({section: {key: whole}})) <= _COMMENT
             value = whole if fits else f"{str(whole)[:50]} ..."  # 12 bytes each, at worst
+            cut |= not fits
             if packed and len(json.dumps({section: {**packed, key: value}})) > _COMMENT:
                 lines.append(json.dumps({section: packed}))
                 packed = {}
             packed[key] = value
         if packed:
             lines.append(json.dumps({section: packed}))
-    return lines
+    step = _COMMENT // 2  # every quote and backslash may need two bytes
+    pieces = [whole_text[i : i + step] for i in range(0, len(whole_text), step)] if cut else []
+    return lines + [json.dumps({"piece": [i, len(pieces), p]}) for i, p in enumerate(pieces)]
 
 
 def write_ply(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
@@ -157,15 +164,27 @@ def write_ply(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
     PlyData([vertex], byte_order="<", comments=_about_lines(about)).write(str(path))
 
 
-def ply_classes(path: Path) -> dict[int, str]:
-    """Return the class names in the comments of a PLY that ``write_ply`` made, by label."""
+def ply_about(path: Path) -> dict[str, Any]:
+    """Return what the comments of a PLY that ``write_ply`` made say, {} for any other PLY."""
     with path.open("rb") as stream:
-        header = _header(stream.read(1 << 22))
-    names: dict[int, str] = {}
+        header = _header(stream.read(1 << 24))
+    about: dict[str, Any] = {}
+    pieces: dict[int, str] = {}
+    count = 0
     for line in header.comments:
         try:
-            labels = json.loads(line)["labels"]
-            names |= {int(label): str(name) for label, name in labels.items()}
+            said = json.loads(line)
+            if "piece" in said:
+                number, count, text = said["piece"]
+                pieces[number] = str(text)
+            else:
+                for section, entries in said.items():
+                    labels = section == "labels"  # of other programs, too: those with numbers
+                    known = {k: v for k, v in entries.items() if not labels or k.isdecimal()}
+                    if known:
+                        about[section] = {**about.get(section, {}), **known}
         except (ValueError, TypeError, KeyError, AttributeError):
             continue  # any other comment
-    return names
+    if count and sorted(pieces) == list(range(count)):
+        about = json.loads("".join(pieces[i] for i in range(count)))
+    return about

@@ -14,6 +14,7 @@ from scipy.spatial import KDTree
 
 from s4token.tokenizer import token_centers
 from s4token.types import Encoding, Groups, PointCloud, Segmentation
+from s4token.version import __version__
 
 log = logging.getLogger(__name__)
 
@@ -186,9 +187,17 @@ def segment(
             "engine": encoding.engine,
             "tokens": len(encoding.groups),
             "notes": list(encoding.notes),
-            "model": {k: v for k, v in model.description.items() if k != "recipe"},
+            "model": _described(model),
+            "version": __version__,
         },
     )
+
+
+def _described(model: TextModel) -> dict[str, Any]:
+    """Return what the model says of itself; of the recipe of its training, the seed."""
+    said = {k: v for k, v in model.description.items() if k != "recipe"}
+    recipe = model.description.get("recipe") or {}
+    return {**said, "seed": recipe["seed"]} if "seed" in recipe else said
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

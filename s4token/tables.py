@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ NORMAL = ("nx", "ny", "nz")
 _POINTS = ("points", "xyz", "coords", "positions", "pos", "vertices")
 _COLORS = ("colors", "color", "rgb")
 _NORMALS = ("normals", "normal")
+_ABOUT = "about"
 _NO_CLASS = ("unlabelled", "unlabeled")
 # Delimiter and decimal mark, in the order in which they are tried on a line.
 _DIALECTS = ((None, "."), (",", "."), (";", "."), ("\t", "."), (";", ","), (None, ","))
@@ -175,10 +177,19 @@ def _first(arrays: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray
     return next((arrays[name] for name in names if name in arrays), None)
 
 
+def _ours(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether a labelled cloud was written by ``write_npz``."""
+    return _ABOUT in arrays and arrays[_ABOUT].shape == () and arrays[_ABOUT].dtype.kind == "U"
+
+
 def _classes(arrays: Mapping[str, np.ndarray]) -> tuple[list[str], np.ndarray]:
-    """Return the class names without "unlabelled", and the label of every index into names."""
+    """Return the class names without "unlabelled", and the label of every index into names.
+
+    In a file of ``write_npz`` every name is a class.
+    """
     names = [str(name) for name in np.atleast_1d(arrays["names"])]
-    named = np.array([name.lower() not in _NO_CLASS for name in names], dtype=bool)
+    named = [_ours(arrays) or name.lower() not in _NO_CLASS for name in names]
+    named = np.array(named, dtype=bool)
     labels = np.append(np.where(named, np.cumsum(named), 0), 0)  # the last one is for index -1
     return [name for name, keep in zip(names, named, strict=True) if keep], labels
 
@@ -193,6 +204,8 @@ def _labelled(arrays: Mapping[str, np.ndarray], columns: Columns) -> None:
             f"{index.dtype} up to {index.max()}"
         )
     columns["label"] = of_index[np.maximum(index, -1)].astype(np.int32)
+    if _ours(arrays):
+        return
     counted = "instance_model" in arrays  # one entry per instance, so 0 is an instance
     if "instance" in columns and (counted or columns["instance"].min() < 0):
         columns["instance"] = np.maximum(columns["instance"].astype(np.int64) + 1, 0)
@@ -226,15 +239,21 @@ def read_npz(path: Path) -> Columns:
     return columns
 
 
-def npz_classes(path: Path) -> dict[int, str]:
-    """Return the class names of an NPZ by label, or none."""
+def npz_about(path: Path) -> dict[str, Any]:
+    """Return what an NPZ of ``write_npz`` says as a whole, or the names that another one has."""
     with np.load(path, allow_pickle=False) as arrays:
+        if _ours(arrays):
+            about = json.loads(str(arrays[_ABOUT]))
+            return about if isinstance(about, dict) else {}
         names = _classes(arrays)[0] if "names" in arrays else []
-    return dict(enumerate(names, start=1))
+    return {"labels": {str(i): name for i, name in enumerate(names, start=1)}} if names else {}
 
 
 def write_npz(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
-    """Write points, colors, normals, the other columns and, counted from 0, label and names."""
+    """Write points, colors, normals, the other columns and, counted from 0, label and names.
+
+    ``about`` is the array of that name, one JSON text.
+    """
     rest = dict(columns)
     arrays = {}
     for name, keys in (("points", XYZ), ("colors", RGB), ("normals", NORMAL)):
@@ -243,6 +262,7 @@ def write_npz(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
     if "labels" in about:
         rest["label"] = rest["label"].astype(np.int32) - 1
         arrays["names"] = np.array(list(about["labels"].values()), dtype=np.str_)
+        arrays[_ABOUT] = np.array(json.dumps(about))
     with zipfile.ZipFile(path, "w") as archive:  # np.savez has no room for a column named "file"
         for name, array in {**rest, **arrays}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:

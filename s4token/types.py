@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -98,6 +99,13 @@ class PointCloud:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the points and their order, 32 hexadecimal digits: what "the same scan" means."""
+        seen = hashlib.sha256(np.ascontiguousarray(self.points, dtype="<f8").tobytes())
+        seen.update(self.offset.astype("<f8").tobytes())
+        return seen.hexdigest()[:32]
 
     def select(self, index: np.ndarray) -> PointCloud:
         """Return the cloud of ``points[index]`` (integers or a mask) with all its columns."""

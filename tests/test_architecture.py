@@ -22,12 +22,13 @@ LAYERS = (
     "model",
     "backbone datasets datasets.folder datasets.hdf5 datasets.modelnet40 datasets.named_meshes "
     "datasets.packs datasets.s3dis datasets.scannet datasets.scannet200 datasets.scanobjectnn "
-    "datasets.scans datasets.semantickitti datasets.shapenetpart scatter tokenizer",
+    "datasets.scans datasets.semantickitti datasets.shapenetpart label_files propagation scatter "
+    "tokenizer",
     "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
     "grouping household io las materials merging meshes pcd ply render scan_simulation seating "
     "shapes shells superpoints synthetic tables",
-    "checkpoint geometry metrics text_store",
-    "types",
+    "checkpoint geometry labelling metrics text_store",
+    "types version",
 )
 LEVEL = {name: level for level, row in enumerate(reversed(LAYERS)) for name in row.split()}
 

@@ -7,7 +7,7 @@ import pytest
 
 from s4token.tables import (
     name_columns,
-    npz_classes,
+    npz_about,
     read_npy,
     read_npz,
     read_text,
@@ -199,7 +199,7 @@ def test_npz_spellings(tmp_path, points, colors):
     columns = read_npz(tmp_path / "a.npz")
     assert list(columns) == ["x", "y", "z", "red", "green", "blue", "nx", "ny", "nz", "time"]
     np.testing.assert_array_equal(columns["green"], RGB[:, 1])
-    assert npz_classes(tmp_path / "a.npz") == {}
+    assert npz_about(tmp_path / "a.npz") == {}
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,8 @@ def test_npz_labels_count_from_zero_and_ours_from_one(tmp_path, names, index, la
         tmp_path / "a.npz", points=XYZ, label=np.array(index), names=np.array(names, dtype=np.str_)
     )
     assert read_npz(tmp_path / "a.npz")["label"].tolist() == labels
-    assert npz_classes(tmp_path / "a.npz") == classes
+    about = npz_about(tmp_path / "a.npz")
+    assert {int(i): name for i, name in about.get("labels", {}).items()} == classes
 
 
 @pytest.mark.parametrize(

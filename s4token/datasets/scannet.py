@@ -10,8 +10,10 @@ import csv
 import json
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -90,16 +92,25 @@ def segment_groups(
             raise ValueError(f"{len(segments):,} segment indices for {count:,} vertices")
     with explained(aggregation):
         groups = json.loads(aggregation.read_text(encoding="utf-8"))["segGroups"]
-        known = np.unique(segments)
-        owner = np.zeros(len(known), dtype=np.int32)
-        for number, group in enumerate(groups, start=1):
-            at = np.searchsorted(known, group["segments"])
-            fits = (at < len(known)) & (known[np.minimum(at, len(known) - 1)] == group["segments"])
-            if not fits.all():
-                raise ValueError(f"object {group['objectId']} has segments that {segs.name} lacks")
-            owner[at] = number
-        labels = [str(group["label"]) for group in groups]
-    return owner[np.searchsorted(known, segments)], labels
+        return owners(segments, groups), [str(group["label"]) for group in groups]
+
+
+def owners(
+    segments: Int[np.ndarray, "N"], groups: Sequence[Mapping[str, Any]]
+) -> Int[np.ndarray, "N"]:
+    """Return which of ``segGroups`` holds the segment of each vertex, counted from 1, 0 = none.
+
+    Raises ValueError naming an object that holds segments of which there is no vertex.
+    """
+    known, at_vertex = np.unique(segments, return_inverse=True)
+    owner = np.zeros(len(known), dtype=np.int32)
+    for number, group in enumerate(groups, start=1):
+        at = np.searchsorted(known, group["segments"])
+        fits = (at < len(known)) & (known[np.minimum(at, len(known) - 1)] == group["segments"])
+        if not fits.all():
+            raise ValueError(f"object {group['objectId']} has segments that no vertex has")
+        owner[at] = number
+    return owner[at_vertex]
 
 
 def _table(ids: dict[int, str], size: int) -> np.ndarray:

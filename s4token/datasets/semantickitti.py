@@ -18,13 +18,13 @@ BACKGROUND = ("road", "parking", "sidewalk", "other ground", "building", "vegeta
 """Left out of the foreground mIoU."""
 IDS: dict[str, tuple[int, ...]] = {
     **{"": (0, 1, 52, 99), "car": (10, 252), "bicycle": (11,), "motorcycle": (15,)},
-    **{"truck": (18, 258), "other vehicle": (13, 16, 20, 256, 257, 259), "person": (30, 254)},
+    **{"truck": (18, 258), "other vehicle": (20, 13, 16, 256, 257, 259), "person": (30, 254)},
     **{"bicyclist": (31, 253), "motorcyclist": (32, 255), "road": (40, 60), "parking": (44,)},
     **{"sidewalk": (48,), "other ground": (49,), "building": (50,), "fence": (51,)},
     **{"vegetation": (70,), "trunk": (71,), "terrain": (72,), "pole": (80,)},
     **{"traffic sign": (81,)},
 }
-"""Raw ids of each class of the single-scan benchmark; "" is left out of it."""
+"""Raw ids of each class of the single-scan benchmark, its own first; "" is left out of it."""
 SEQUENCES = {
     "val": ("08",),
     "train": ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10"),
