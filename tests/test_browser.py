@@ -23,6 +23,7 @@ import pytest
 from PIL import Image
 
 import s4token
+from viewer import exchange
 
 pytestmark = pytest.mark.browser
 
@@ -446,8 +447,83 @@ def test_an_uploaded_scan_is_labelled_and_comes_back_in_order(browser, server, t
     assert np.array_equal(back.cloud.points, points)
     about = json.loads(found[".json"].read_text(encoding="utf-8"))
     assert about["points"] == 5000
-    counts = {c["label"]: c["points"] for c in about["classes"]}
-    assert counts == {i: int((back.labels == i).sum()) for i in range(3)}
+    names = ("unlabelled", *back.classes)
+    assert about["counts"] == {n: int((back.labels == i).sum()) for i, n in enumerate(names)}
+    assert not seen.errors and not seen.foreign
+    page.context.close()
+
+
+def exported(seen: Visit, title: str, folder: Path) -> list[Path]:
+    """Export in a format, as a person chooses it; returns what was downloaded."""
+    page = seen.page
+    page.locator("#s4-format input").click()
+    page.get_by_role("option", name=title, exact=True).click()
+    page.evaluate("document.querySelectorAll('#s4-files a').forEach(a => { a.href = '#old'; })")
+    page.locator("#s4-export").click()
+    written = seen.status("^Written: ")
+    name = re.search(r"Written: (\S+) with", written).group(1)
+    page.locator(f"#s4-files a[href$='{name}']").first.wait_for()
+    paths = []
+    for link in {a.get_attribute("href") for a in page.locator("#s4-files a").all()}:
+        with urllib.request.urlopen(link, timeout=60) as answer:
+            paths.append(folder / Path(urlparse(link).path).name)
+            paths[-1].write_bytes(answer.read())
+    return sorted(paths, key=lambda p: p.suffix == ".json")
+
+
+def test_labels_leave_in_every_format_and_come_back(browser, server, tmp_path):
+    rng = np.random.default_rng(0)
+    cloud = s4token.PointCloud(rng.uniform(0, 4, (3000, 3)), rng.uniform(size=(3000, 3)))
+    s4token.write(tmp_path / "mine.ply", cloud)
+    cloud = s4token.read(tmp_path / "mine.ply")
+    seen = visit(browser, server)
+    page = seen.page
+    page.locator("#s4-prompts textarea").fill("chair\ntable")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.ply")
+    seen.status(r"^mine\.ply: 3,000 points")
+    seen.settle()
+    seen.view("Annotate")
+    field = page.get_by_label("New class")
+    field.fill("sofa <b>")
+    field.press("Enter")
+    said(seen, "new class")
+    page.mouse.click(*seen.place(0.02, 0.9))
+    page.keyboard.press("c")
+    page.mouse.click(*seen.place())
+    said(seen, "points are sofa")
+    own = seen.get("Array.from(viewer.editor.own)")
+    legend = page.locator("#s4-legend").inner_text()
+    titles = [f.title for f in exchange.FORMATS.values()]
+    found = {title: exported(seen, title, tmp_path) for title in titles}
+    files = [s4token.read_labels(paths[0], cloud) for paths in found.values()]
+    for one in files:
+        assert (one.labels == files[0].labels).all() and one.classes == (
+            "chair",
+            "table",
+            "sofa <b>",
+        )
+    assert (files[0].labels == 3).sum() == sum(v > 0 for v in own) > 0
+
+    page.mouse.move(*seen.place())
+    page.keyboard.press("Control+z")
+    said(seen, "Undone")
+    seen.find("lamp")
+    upload = page.locator("#s4-import").locator("xpath=..").locator("input[type=file]")
+    seen.redrawn(lambda: upload.set_input_files(found["SemanticKITTI .label"]))
+    seen.status("^mine.semantickitti.label: labels of 3,000 points, 3 classes")
+    assert page.locator("#s4-prompts textarea").input_value() == "chair\ntable"
+    page.locator("#s4-legend").get_by_text("sofa <b>").wait_for()
+    assert page.locator("#s4-legend").inner_text() == legend
+    seen.view("Annotate")
+    page.wait_for_function(f"window.s4.viewers['{CANVAS}'].editor.own.some(v => v & 127)")
+    assert seen.get("Array.from(viewer.editor.own)") == own, "the same labels, point by point"
+    page.mouse.move(*seen.place())
+    page.keyboard.press("Control+z")
+    said(seen, "Undone")
+    assert seen.get("viewer.editor.own.every(v => (v & 127) === 0)")
+    upload.set_input_files(found["SemanticKITTI .label"][0])
+    seen.status("give mine.semantickitti.json together with it. Nothing was changed")
+    assert seen.get("viewer.editor.own.every(v => (v & 127) === 0)")
     assert not seen.errors and not seen.foreign
     page.context.close()
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import s4token
 from s4token import PointCloud
 from tests.fakes import FakeModel, striped_cloud
-from viewer import compare, corrections, edits, events, journal
+from viewer import corrections, edits, events, exchange, journal
 from viewer.controls import Controls
 from viewer.corrections import FIRST, NONE, UNLABELLED, Corrections, Desk
 from viewer.session import Store
@@ -34,6 +34,7 @@ acts = st.one_of(
     st.tuples(st.just("erase"), indices, st.none()),
     st.tuples(st.sampled_from(["undo", "redo"]), st.none(), st.none()),
     st.tuples(st.just("class"), st.none(), st.sampled_from(["lamp", "chair"])),
+    st.tuples(st.just("import"), indices, st.sampled_from(["chair", "стол", None])),
 )
 
 
@@ -43,6 +44,10 @@ def act(found: Corrections, op, index, label) -> None:
     try:
         if op in ("set", "erase"):
             found.set(index, label, erase=op == "erase")
+        elif op == "import":
+            values = np.zeros(POINTS, dtype=np.uint8)
+            values[index] = np.arange(len(index)) % 3 + (label is not None)
+            found.take(values, ["lamp", label or "стул"])
         elif op == "class":
             found.add_class(label)
         else:
@@ -133,6 +138,11 @@ def test_damage_in_the_middle_is_said_and_kept(tmp_path):
             {"op": "set", "label": "x", "value": 2, "points": corrections.pack(np.array([999]))},
             "line 2 makes no sense",
         ),
+        (
+            {"journal": 1, "points": POINTS},
+            {"op": "import", "labels": [], "points": "", "values": "eJxjYmIGAAAQAAc="},
+            "line 2 makes no sense",
+        ),
     ],
 )
 def test_a_journal_that_is_not_ours_is_refused_and_left_alone(tmp_path, header, body, message):
@@ -158,6 +168,7 @@ def test_a_full_disk_changes_nothing(tmp_path, monkeypatch):
         lambda: found.set(np.arange(20), "table"),
         lambda: found.step("undo"),
         lambda: found.add_class("lamp"),
+        lambda: found.take(np.full(POINTS, FIRST, np.uint8), ["lamp"]),
     ):
         with pytest.raises(OSError, match="No space"):
             change()
@@ -205,7 +216,12 @@ def test_there_is_a_limit_of_classes(tmp_path):
     found = Corrections(POINTS, tmp_path / "scan.journal")
     for i in range(corrections.MOST):
         found.add_class(f"class {i}")
-    for change in (lambda: found.add_class("one more"), lambda: found.set(np.arange(3), "more")):
+    values = np.full(POINTS, FIRST + 1, np.uint8)
+    for change in (
+        lambda: found.add_class("one more"),
+        lambda: found.set(np.arange(3), "more"),
+        lambda: found.take(values, ["class 1", "more"]),
+    ):
         with pytest.raises(ValueError, match="at most 125 classes"):
             change()
     found.set(np.arange(3), "class 124")
@@ -216,7 +232,7 @@ def test_there_is_a_limit_of_classes(tmp_path):
 def test_scans_are_told_apart_by_their_points(same):
     points = np.random.default_rng(0).uniform(size=(50, 3))
     other = points.copy() if same else points + np.array([0, 0, 1e-9])
-    keys = {corrections.content_key(PointCloud(p)) for p in (points, other)}
+    keys = {PointCloud(p).fingerprint for p in (points, other)}
     assert len(keys) == (1 if same else 2)
 
 
@@ -432,15 +448,13 @@ def test_export_writes_what_was_corrected(app, handle, tmp_path):
     edit(app, handle, op="label", label="стул", tokens=[1, 2])
     session = app.store.get(handle)
     shown = events.corrected(app, handle, session).answer
-    (ply, about), _ = compare.export(app, handle, tmp_path / "out")
+    (ply, about), _ = exchange.export(app, handle, "ply", tmp_path / "out")
     back = s4token.read_scan(ply)
     assert (back.labels == shown.labels).all()
     data = json.loads(about.read_text(encoding="utf-8"))
-    assert [c["prompt"] for c in data["classes"]][-1] == "стул"
+    assert list(data["labels"].values())[-1] == "стул"
     members = np.concatenate([session.layer.encoding.groups[m] for m in (1, 2)])
-    assert (
-        data["classes"][-1]["points"] == len(members) == data["provenance"]["corrections"]["points"]
-    )
+    assert data["counts"]["стул"] == len(members) == data["provenance"]["corrections"]["points"]
 
 
 def test_corrections_alone_can_be_exported(app, path, tmp_path):
@@ -449,7 +463,7 @@ def test_corrections_alone_can_be_exported(app, path, tmp_path):
     edit(app, handle, op="class", name="thing")
     edit(app, handle, op="label", label="thing", tokens=[4])
     assert "thing" in events.redraw(app, handle, Controls(view="Labels")).legend
-    (ply, _), _ = compare.export(app, handle, tmp_path / "out")
+    (ply, _), _ = exchange.export(app, handle, "ply", tmp_path / "out")
     back = s4token.read_scan(ply)
     members = app.store.get(handle).layer.encoding.groups[4]
     assert (np.flatnonzero(back.labels) == np.sort(members)).all()

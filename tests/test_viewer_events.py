@@ -12,7 +12,7 @@ import pytest
 import s4token
 from s4token import PointCloud
 from tests.fakes import CAMERA, FakeModel, marker_values, striped_cloud
-from viewer import compare, controls, events
+from viewer import compare, controls, events, exchange
 from viewer.controls import Controls
 from viewer.corrections import Desk
 from viewer.figures import Look
@@ -262,7 +262,7 @@ def test_a_failing_encoder_keeps_the_scan(app, opened, model, scan):
         lambda a, h: events.toggle(a, h, "hide", 0, Controls()),
         lambda a, h: events.choose_tokenizer(a, h, Controls()),
         lambda a, h: compare.compare(a, h, Controls(), compare.Choice(1.0, "Labels")),
-        lambda a, h: compare.export(a, h, Path("unused")),
+        lambda a, h: exchange.export(a, h, "ply", Path("unused")),
     ],
 )
 def test_without_a_scan_every_event_says_what_to_do(app, handle, act):
@@ -338,14 +338,14 @@ def test_a_made_up_comparison_is_refused(factor, coloring):
 
 def test_export_keeps_number_and_order_of_points(app, opened, tmp_path):
     events.ask(app, opened, Controls(prompts="red\n<b>стул</b>"))
-    (ply, about), said = compare.export(app, opened, tmp_path / "out")
+    (ply, about), said = exchange.export(app, opened, "ply", tmp_path / "out")
     session = app.store.get(opened)
     back = s4token.read_scan(ply)
     assert np.allclose(back.cloud.points, session.cloud.points, atol=1e-6)
     assert (back.labels == session.answer.labels).all()
     data = json.loads(about.read_text(encoding="utf-8"))
-    assert [c["prompt"] for c in data["classes"]] == ["unlabelled", "red", "<b>стул</b>"]
-    assert sum(c["points"] for c in data["classes"]) == data["points"] == len(session.cloud)
+    assert data["labels"] == {"1": "red", "2": "<b>стул</b>"}
+    assert sum(data["counts"].values()) == data["points"] == len(session.cloud)
     assert data["provenance"]["prompts"] == ["red", "<b>стул</b>"]
     assert "3,000 points" in said and sorted(p.name for p in ply.parent.iterdir()) == [
         "stripes.labels.json",
@@ -355,12 +355,12 @@ def test_export_keeps_number_and_order_of_points(app, opened, tmp_path):
 
 def test_export_needs_labels(app, opened, tmp_path):
     with pytest.raises(ValueError, match="Export: there are no labels yet"):
-        compare.export(app, opened, tmp_path)
+        exchange.export(app, opened, "ply", tmp_path)
 
 
 def test_export_names_are_tame(app, handle, tmp_path):
     hostile = tmp_path / "..;rm -rf $HOME 'кот'.ply"
     s4token.write(hostile, striped_cloud(200))
     events.open_file(app, handle, hostile, Controls(prompts="red"))
-    (ply, _), _ = compare.export(app, handle, tmp_path / "out")
-    assert ply.name == "rm_-rf_HOME.labels.ply" and ply.parent == tmp_path / "out"
+    (ply, _), _ = exchange.export(app, handle, "ply", tmp_path / "out")
+    assert ply.name == "rm_-rf_HOME_кот.labels.ply" and ply.parent == tmp_path / "out"

@@ -1,13 +1,9 @@
-"""The same scan through every tokenizer, side by side, in any units; and the export."""
+"""The same scan through every tokenizer, side by side, in any units."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,46 +158,3 @@ def feature_agreement(layer: Layer, original: Layer) -> float:
     cosine = (layer.encoding.features[pairs[0]] * original.encoding.features[pairs[1]]).sum(axis=1)
     either = (layer.token >= 0) | (original.token >= 0)
     return float((cosine * counts).sum() / max(int(either.sum()), 1))
-
-
-def export(app: App, handle: str, folder: Path) -> tuple[list[Path], str]:
-    """Write the labelled scan as PLY and what was asked as JSON; returns both and a line."""
-    session = events.corrected(app, handle, app.store.get(handle))
-    if session.answer is None or session.cloud is None:
-        raise ValueError("Export: there are no labels yet. Type words and press Find first.")
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(session.name).stem).strip("._")[:60] or "scan"
-    folder.mkdir(parents=True, exist_ok=True)
-    cloud_path, json_path = folder / f"{stem}.labels.ply", folder / f"{stem}.labels.json"
-    s4token.write(cloud_path, session.cloud, session.answer)
-    part = json_path.with_suffix(".part")
-    part.write_text(json.dumps(summary(session), indent=2, ensure_ascii=False), encoding="utf-8")
-    os.replace(part, json_path)
-    said = f"Written: {cloud_path.name} with {len(session.cloud):,} points, and {json_path.name}."
-    return [cloud_path, json_path], said
-
-
-def summary(session: Session) -> Mapping[str, Any]:
-    """Return what was asked and found, JSON-ready."""
-    answer, cloud = session.answer, session.cloud
-    assert answer is not None and cloud is not None
-    counts = np.bincount(answer.labels, minlength=len(answer.classes) + 1).tolist()
-    names = ["unlabelled", *answer.classes]
-    return {
-        "scan": session.name,
-        "points": len(cloud),
-        "tokenizer": session.tokenizer,
-        "tokens": len(session.layer.encoding.groups),
-        "threshold": session.query.threshold,
-        "negatives": list(session.query.negatives),
-        "classes": [
-            {
-                "label": label,
-                "prompt": name,
-                "color": session.color(label),
-                "points": counts[label],
-                "percent": round(100 * counts[label] / len(cloud), 3),
-            }
-            for label, name in enumerate(names)
-        ],
-        "provenance": dict(answer.provenance),
-    }

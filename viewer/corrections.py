@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import threading
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,6 @@ NONE, UNLABELLED, FIRST = 0, 1, 2
 """Values per point: not corrected, corrected to unlabelled, from here on a class."""
 MOST = 125
 """Classes that fit into the seven bits that the browser has for them."""
-
-
-def content_key(cloud: PointCloud) -> str:
-    """Return a name for the scan that depends on its points alone, wherever the file lies."""
-    seen = hashlib.sha256(np.ascontiguousarray(cloud.points, dtype="<f8").tobytes())
-    seen.update(cloud.offset.astype("<f8").tobytes())
-    return seen.hexdigest()[:32]
 
 
 def pack(index: np.ndarray) -> str:
@@ -77,6 +69,10 @@ class Corrections:
             if entry["value"] >= FIRST:
                 self._know(entry["label"])
             self._apply(self._change(unpack(entry["points"]), entry["value"]))
+        elif entry["op"] == "import":
+            table = self._table([self._know(name) for name in entry["labels"]])
+            values = np.frombuffer(zlib.decompress(base64.b64decode(entry["values"])), np.uint8)
+            self._apply(self._change(unpack(entry["points"]), table[values]))
         elif entry["op"] == "class":
             self._know(entry["label"])
         elif entry["op"] in ("undo", "redo"):
@@ -84,11 +80,17 @@ class Corrections:
         else:
             raise ValueError(f"unknown entry {entry['op']!r:.40}")
 
-    def _change(self, index: np.ndarray, value: int) -> Change:
+    def _change(self, index: np.ndarray, value: int | np.ndarray) -> Change:
         if len(index) and (index.min() < 0 or index.max() >= len(self.own)):
             raise ValueError(f"points go from 0 to {len(self.own) - 1:,}")
-        index = index[self.own[index] != value]
-        return Change(index, self.own[index], np.full(len(index), value, dtype=np.uint8))
+        after = np.broadcast_to(np.asarray(value, dtype=np.uint8), index.shape)
+        differs = self.own[index] != after
+        return Change(index[differs], self.own[index[differs]], after[differs])
+
+    @staticmethod
+    def _table(values: Sequence[int]) -> np.ndarray:
+        """Return what turns an imported value (NONE, UNLABELLED, classes) into one here."""
+        return np.array([NONE, UNLABELLED, *values], dtype=np.uint8)
 
     def _apply(self, change: Change) -> None:
         self.own[change.index] = change.after
@@ -134,6 +136,37 @@ class Corrections:
         self.journal.append(entry)
         if label is not None:
             self._know(label)
+        self._apply(change)
+        return change
+
+    def take(self, values: np.ndarray, names: Sequence[str]) -> Change:
+        """Give every point the value of an import, as one edit; ``names`` are its classes.
+
+        values: (N,), NONE, UNLABELLED, or FIRST + i for ``names[i]``. A change without points was
+        not written: nothing differs. ValueError when there are too many classes.
+        """
+        new = [name for name in names if name not in self.names]
+        if len(self.names) + len(new) > MOST:
+            raise ValueError(
+                f"Corrections: at most {MOST} classes are possible; with those of the file there "
+                f"would be {len(self.names) + len(new)}."
+            )
+        known = [*self.names, *new]
+        table = self._table([FIRST + known.index(name) for name in names])
+        change = self._change(np.arange(len(self.own)), table[values])
+        if not len(change.index):
+            return change
+        text = base64.b64encode(zlib.compress(values[change.index].astype(np.uint8).tobytes(), 1))
+        self.journal.append(
+            {
+                "op": "import",
+                "labels": list(names),
+                "points": pack(change.index),
+                "values": text.decode("ascii"),
+            }
+        )
+        for name in names:
+            self._know(name)
         self._apply(change)
         return change
 
@@ -191,7 +224,9 @@ class Desk:
 
     def open(self, handle: str, cloud: PointCloud) -> Corrections:
         """Return the corrections of a scan that a page opened, as they are on disk."""
-        user, name = self.visitor(), f"{content_key(cloud)}.journal"
+        user = self.visitor()
+        # Named after the points alone, wherever the file lies.
+        name = f"{cloud.fingerprint}.journal"
         path = self.folder / "users" / user / name if user else self.folder / name
         key = str(path)
         with self.lock:

@@ -95,7 +95,7 @@ def _open(app: App, handle: str, session: Session, c: Controls, report: Report) 
     if c.prompts.strip():
         report(0.97, "Comparing with your words")
         try:
-            session = _answered(app, session, c.query())
+            session = answered(app, session, c.query())
         except ValueError as error:  # the scan is fine; the words can be mended next
             said.append(str(error))
     session, note = app.store.update(handle, lambda _: session)
@@ -166,7 +166,7 @@ def unless_changed(now: Session, before: Session, after: Session) -> Session:
     return after
 
 
-def _answered(app: App, session: Session, query: Query) -> Session:
+def answered(app: App, session: Session, query: Query) -> Session:
     """Return the session with the answer to a query."""
     answer = s4token.segment(
         app.model(),
@@ -208,7 +208,7 @@ def ask(app: App, handle: str, c: Controls) -> Screen:
     """Compare the open scan with the prompts."""
     before = app.store.get(handle)
     start = perf_counter()
-    session = _answered(app, before, c.query())
+    session = answered(app, before, c.query())
     spent = perf_counter() - start
     session, note = app.store.update(handle, lambda now: unless_changed(now, before, session))
     assert session.answer is not None
@@ -231,7 +231,7 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     current = app.store.get(handle)  # words may have been asked while the encoder ran
     session = replace(current.with_layers({(c.tokenizer, 1.0): layer}), tokenizer=c.tokenizer)
     if current.answer is not None:
-        session = _answered(app, session, current.query)
+        session = answered(app, session, current.query)
     session, note = app.store.update(handle, lambda now: unless_changed(now, current, session))
     return _screen(app, handle, session, c, f"{_opened(session)} {note}".strip())
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from viewer import compare, edits, events, panels
+from viewer import edits, events, panels
 from viewer.compare_layout import compare_tab
 from viewer.controls import SCALES, VIEWS, Controls
 from viewer.corrections import Desk
 from viewer.events import Screen
+from viewer.exchange_layout import Exchange, exchange_section, wire_exchange
 from viewer.guard import guarded
 from viewer.journal import folder
 from viewer.page import (
@@ -114,7 +111,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
                     elem_id="s4-first",
                 )
             with gr.Column(visible=False) as work:
-                parts, export, files = _picture()
+                parts, exchange = _picture()
     page = Page(
         handle=handle, badge=badge, status=status, empty=empty, work=work, prompts=prompts,
         negatives=negatives, threshold=threshold, tokenizer=tokenizer, look=look, **parts,
@@ -122,7 +119,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
     _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
     _wire_query(app, page, find)
     _wire_edits(app, page)
-    _wire_export(app, page, export, files)
+    wire_exchange(app, page, exchange)
     return page
 
 
@@ -173,7 +170,7 @@ def _refine_controls() -> tuple[Any, Any, Any]:
     return negatives, threshold, tokenizer
 
 
-def _picture() -> tuple[dict[str, Any], Any, Any]:
+def _picture() -> tuple[dict[str, Any], Exchange]:
     with gr.Row(elem_id="s4-toolbar"):
         view = gr.Radio(
             list(VIEWS), value="Colours", show_label=False, container=False, scale=4,
@@ -202,11 +199,7 @@ def _picture() -> tuple[dict[str, Any], Any, Any]:
             caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
         with gr.Column(scale=0, min_width=328, elem_id="s4-side"):
             legend = gr.HTML(elem_id="s4-legend", js_on_load="window.s4.legend(element, trigger)")
-            export = gr.Button("Export labelled PLY + JSON", size="sm", elem_id="s4-export")
-            files = gr.File(
-                label="Export", file_count="multiple", visible=False, interactive=False,
-                elem_id="s4-files",
-            )  # fmt: skip
+            exchange = exchange_section()
             why = gr.HTML(elem_id="s4-why", js_on_load=None)
             stats = gr.HTML(elem_id="s4-stats", js_on_load=None)
     parts = {
@@ -214,7 +207,7 @@ def _picture() -> tuple[dict[str, Any], Any, Any]:
         "legend": legend, "stats": stats,
         "why": why, "view": view, "heat": heat, "scale": scale, "cut": cut,
     }  # fmt: skip
-    return parts, export, files
+    return parts, exchange
 
 
 def _wire_scene(
@@ -296,18 +289,3 @@ def _wire_edits(app: App, page: Page) -> None:
         api_visibility="private",
         **QUICK,
     )
-
-
-def _wire_export(app: App, page: Page, button: Any, files: Any) -> None:
-    root = Path(tempfile.mkdtemp(prefix="s4token-export-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-
-    def run(handle: str) -> list[Any]:
-        folder = root / str(handle)
-        done = guarded(lambda: compare.export(app, handle, folder))
-        if isinstance(done, Screen):
-            return [status_of(done), gr.skip()]
-        paths, said = done
-        return [panels.status(said), gr.File([str(p) for p in paths], visible=True)]
-
-    button.click(run, [page.handle], [page.status, files], api_visibility="private", **QUICK)
