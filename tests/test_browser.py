@@ -453,16 +453,14 @@ def test_an_uploaded_scan_is_labelled_and_comes_back_in_order(browser, server, t
     page.context.close()
 
 
-def exported(seen: Visit, title: str, folder: Path) -> list[Path]:
+def exported(seen: Visit, chosen: exchange.Format, folder: Path) -> list[Path]:
     """Export in a format, as a person chooses it; returns what was downloaded."""
     page = seen.page
     page.locator("#s4-format input").click()
-    page.get_by_role("option", name=title, exact=True).click()
-    page.evaluate("document.querySelectorAll('#s4-files a').forEach(a => { a.href = '#old'; })")
+    page.get_by_role("option", name=chosen.title, exact=True).click()
     page.locator("#s4-export").click()
-    written = seen.status("^Written: ")
-    name = re.search(r"Written: (\S+) with", written).group(1)
-    page.locator(f"#s4-files a[href$='{name}']").first.wait_for()
+    seen.status(f"^Written: .*{re.escape(chosen.ending)} with 3,000 points")
+    page.locator(f"#s4-files a[href$='{chosen.ending}']").first.wait_for()
     paths = []
     for link in {a.get_attribute("href") for a in page.locator("#s4-files a").all()}:
         with urllib.request.urlopen(link, timeout=60) as answer:
@@ -493,8 +491,7 @@ def test_labels_leave_in_every_format_and_come_back(browser, server, tmp_path):
     said(seen, "points are sofa")
     own = seen.get("Array.from(viewer.editor.own)")
     legend = page.locator("#s4-legend").inner_text()
-    titles = [f.title for f in exchange.FORMATS.values()]
-    found = {title: exported(seen, title, tmp_path) for title in titles}
+    found = {k: exported(seen, f, tmp_path) for k, f in exchange.FORMATS.items()}
     files = [s4token.read_labels(paths[0], cloud) for paths in found.values()]
     for one in files:
         assert (one.labels == files[0].labels).all() and one.classes == (
@@ -509,7 +506,7 @@ def test_labels_leave_in_every_format_and_come_back(browser, server, tmp_path):
     said(seen, "Undone")
     seen.find("lamp")
     upload = page.locator("#s4-import").locator("xpath=..").locator("input[type=file]")
-    seen.redrawn(lambda: upload.set_input_files(found["SemanticKITTI .label"]))
+    seen.redrawn(lambda: upload.set_input_files(found["semantickitti"]))
     seen.status("^mine.semantickitti.label: labels of 3,000 points, 3 classes")
     assert page.locator("#s4-prompts textarea").input_value() == "chair\ntable"
     page.locator("#s4-legend").get_by_text("sofa <b>").wait_for()
@@ -521,7 +518,7 @@ def test_labels_leave_in_every_format_and_come_back(browser, server, tmp_path):
     page.keyboard.press("Control+z")
     said(seen, "Undone")
     assert seen.get("viewer.editor.own.every(v => (v & 127) === 0)")
-    upload.set_input_files(found["SemanticKITTI .label"][0])
+    upload.set_input_files(found["semantickitti"][0])
     seen.status("give mine.semantickitti.json together with it. Nothing was changed")
     assert seen.get("viewer.editor.own.every(v => (v & 127) === 0)")
     assert not seen.errors and not seen.foreign
