@@ -7,7 +7,14 @@ from s4token.labelling import Labelling
 from s4token.model import S4Token, load
 from s4token.multiview import encode_views
 from s4token.render import render
-from s4token.segment import point_scores, point_tokens, segment
+from s4token.segment import (
+    best_prompt,
+    point_scores,
+    point_tokens,
+    segment,
+    synonyms,
+    token_scores,
+)
 from s4token.superpoints import Superpoints
 from s4token.synthetic import ROOM_KINDS, room
 from s4token.types import (
@@ -36,6 +43,7 @@ __all__ = [
     "Superpoints",
     "Views",
     "__version__",
+    "best_prompt",
     "encode_views",
     "load",
     "point_scores",
@@ -46,6 +54,8 @@ __all__ = [
     "render",
     "room",
     "segment",
+    "synonyms",
+    "token_scores",
     "write",
     "write_labels",
 ]

@@ -35,6 +35,8 @@ NEAREST = 4
 OWN = 0.5
 """Share of a point's feature that comes from its own superpoint, whatever lies around it."""
 MAX_PROMPTS = 1000
+BAR = "|"
+"""Stands between synonyms of one class: "sofa | couch". No label set we know has it in a name."""
 BLOCK = 1 << 16
 
 
@@ -48,6 +50,7 @@ class TextModel(Protocol):
 
 
 _matrices: WeakKeyDictionary[Encoding, Any] = WeakKeyDictionary()
+_mixings: WeakKeyDictionary[Encoding, Any] = WeakKeyDictionary()
 
 
 def propagation_matrix(cloud: PointCloud, groups: Groups) -> csr_matrix:
@@ -109,16 +112,39 @@ def point_tokens(encoding: Encoding) -> np.ndarray:
     return matrix.indices[best[matrix.indptr[:-1]]].astype(np.int32)
 
 
+def token_scores(encoding: Encoding, scores: Float[np.ndarray, "M C"]) -> Float[np.ndarray, "M C"]:
+    """Propagate token scores to points and average them over the points of each token.
+
+    A token that is the nearest of no point gets 0.
+    """
+    if encoding not in _mixings:
+        token, count = point_tokens(encoding), len(encoding.groups)
+        share = 1 / np.maximum(np.bincount(token, minlength=count), 1)
+        ones = (share[token].astype(np.float32), (token, np.arange(len(token))))
+        _mixings[encoding] = csr_matrix(ones, shape=(count, len(token))) @ _matrix(encoding)
+    return np.asarray(_mixings[encoding] @ scores, dtype=np.float32)
+
+
+def synonyms(prompt: str) -> tuple[str, ...]:
+    """Return the words of a prompt: "sofa | couch" is one class with two."""
+    return tuple(" ".join(word.split()) for word in prompt.split(BAR))
+
+
 def check_prompts(prompts: Sequence[str], field: str = "prompts") -> tuple[str, ...]:
-    """Return prompts without surrounding blanks, or raise ValueError naming the wrong one."""
+    """Return prompts without surplus blanks, or raise ValueError naming the wrong one."""
     if isinstance(prompts, str):
         raise ValueError(f"{field}: expected a list of texts, got one text; write [{prompts!r}]")
-    clean = tuple(" ".join(str(p).split()) for p in prompts)
+    clean = tuple(f" {BAR} ".join(synonyms(str(p))) for p in prompts)
+    seen: set[str] = set()
     for number, prompt in enumerate(clean, 1):
         if not prompt:
             raise ValueError(f"{field}: number {number} is empty; type a word or leave it out")
-        if clean.index(prompt) != number - 1:
-            raise ValueError(f"{field}: '{prompt}' stands twice; leave one out")
+        for word in synonyms(prompt):
+            if not word:
+                raise ValueError(f"{field}: '{prompt}' lacks a word beside a bar; write a | b")
+            if word in seen:
+                raise ValueError(f"{field}: '{word}' stands twice; leave one out")
+            seen.add(word)
     if len(clean) > MAX_PROMPTS:
         raise ValueError(f"{field}: {len(clean):,} given, at most {MAX_PROMPTS:,} are possible")
     return clean
@@ -139,14 +165,17 @@ def segment(
     prompts: Sequence[str],
     *,
     negatives: Sequence[str] = (),
-    threshold: float = THRESHOLD,
+    threshold: float | Sequence[float] = THRESHOLD,
     temperature: float = TEMPERATURE,
     templates: Sequence[str] = TEMPLATES,
 ) -> Segmentation:
     """Label the points of an encoded cloud with the prompt that describes them best.
 
-    negatives: words whose points stay unlabelled.
-    threshold: least probability of a label, in [0, 1]; 0 labels every point that no negative wins.
+    prompts: one class each; synonyms stand between bars, "sofa | couch", and the one that fits a
+    token best speaks for the class. Their mean vector would let one ill-known word spoil the
+    others (docs/LOG.md). negatives: words whose points stay unlabelled, synonyms likewise.
+    threshold: least probability of a label, in [0, 1], for all prompts or one for each; 0 labels
+    every point that no negative wins.
     temperature: divides cosines before the softmax over prompts, negatives and background words.
     Raises ValueError naming the argument that is wrong.
     """
@@ -154,31 +183,28 @@ def segment(
     negatives = check_prompts(negatives, "negatives")
     if not prompts:
         raise ValueError("prompts: none given; type at least one word")
-    if both := set(prompts) & set(negatives):
+    both = {w for n in negatives for w in synonyms(n)} & {w for p in prompts for w in synonyms(p)}
+    if both:
         raise ValueError(f"negatives: '{min(both)}' is also a prompt; leave one out")
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold: expected a number in [0, 1], got {threshold}")
+    least = _thresholds(threshold, len(prompts))
     if not temperature > 0:
         raise ValueError(f"temperature: expected a number > 0, got {temperature}")
     if not templates or any(t.count("{}") != 1 for t in templates):
         raise ValueError("templates: each needs exactly one {}")
-    asked = text_features(model, (*prompts, *negatives), templates)
-    background = text_features(model, BACKGROUND, templates)
-    background = background[(background @ asked.T).max(axis=1) < SYNONYM]
-    cosine = encoding.features @ np.concatenate([asked, background]).T
-    balanced = cosine - BALANCE * cosine.mean(axis=0)
-    probability = _softmax(balanced / temperature)[:, : len(asked)]
-    labels, confidence = _classify(encoding, probability, len(prompts), threshold)
+    cosine, probability = _compare(model, encoding, (*prompts, *negatives), temperature, templates)
+    labels, confidence = _classify(encoding, probability, least)
     return Segmentation(
         prompts,
         labels,
         confidence,
         point_tokens(encoding),
         cosine[:, : len(prompts)].astype(np.float32),
+        probability,
         provenance={
             "prompts": list(prompts),
             "negatives": list(negatives),
-            "threshold": threshold,
+            "threshold": float(least[0]) if np.ptp(least) == 0 else least.tolist(),
+            "synonyms": "best",
             "temperature": temperature,
             "balance": BALANCE,
             "templates": list(templates),
@@ -213,8 +239,63 @@ def _rows(matrix: Any, start: int, stop: int) -> csr_matrix:
     return csr_matrix(parts, shape=(len(offsets) - 1, matrix.shape[1]), copy=False)
 
 
+def _thresholds(threshold: float | Sequence[float], prompts: int) -> np.ndarray:
+    """Return one threshold per prompt, (C,); ValueError when there are others or too many."""
+    least = np.asarray(threshold, dtype=np.float64)
+    if least.ndim and least.shape != (prompts,):
+        raise ValueError(
+            f"threshold: expected one number or {prompts}, one per prompt, got {least.size}"
+        )
+    if not ((least >= 0) & (least <= 1)).all():
+        raise ValueError(f"threshold: expected a number in [0, 1], got {threshold}")
+    return np.broadcast_to(least, prompts)
+
+
+def _compare(
+    model: TextModel,
+    encoding: Encoding,
+    asked: Sequence[str],
+    temperature: float,
+    templates: Sequence[str],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return cosine and probability of every token with every prompt, (M, C) float32 each.
+
+    The probability is the softmax over prompts and background words. Of synonyms the best counts,
+    after the share of its own mean is taken off, so that no class gains by having many.
+    """
+    words = [synonyms(prompt) for prompt in asked]
+    starts = np.cumsum([0, *(len(w) for w in words[:-1])])
+    rows = text_features(model, [w for group in words for w in group], templates)
+    background = text_features(model, BACKGROUND, templates)
+    background = background[(background @ rows.T).max(axis=1) < SYNONYM]
+    cosine = encoding.features @ np.concatenate([rows, background]).T
+    balanced = cosine - BALANCE * cosine.mean(axis=0)
+    best = np.maximum.reduceat(balanced[:, : len(rows)], starts, axis=1)
+    logits = np.concatenate([best, balanced[:, len(rows) :]], axis=1) / temperature
+    cosine = np.maximum.reduceat(cosine[:, : len(rows)], starts, axis=1)
+    return cosine.astype(np.float32), _softmax(logits)[:, : len(asked)]
+
+
+def best_prompt(
+    probability: Float[np.ndarray, "R CK"], threshold: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return per row the label of the best prompt that reaches its threshold, and its value.
+
+    probability: columns of the C prompts, then of negatives; threshold: (C,). The label is 0, and
+    the value that of the best prompt, where no prompt reaches its threshold or a negative is above
+    the one that does.
+    """
+    prompts, count = probability[:, : len(threshold)], len(threshold)
+    best = np.where(prompts >= threshold, prompts, -1).argmax(axis=1)
+    value = np.take_along_axis(prompts, best[:, None], axis=1)[:, 0]
+    won = value >= np.asarray(threshold)[best]
+    if probability.shape[1] > count:
+        won &= value >= probability[:, count:].max(axis=1)
+    return np.where(won, best + 1, 0).astype(np.int32), np.where(won, value, prompts.max(axis=1))
+
+
 def _classify(
-    encoding: Encoding, probability: np.ndarray, prompts: int, threshold: float
+    encoding: Encoding, probability: np.ndarray, threshold: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return labels and confidence per point, block by block: 300 prompts stay affordable."""
     matrix = _matrix(encoding)
@@ -222,12 +303,9 @@ def _classify(
     confidence = np.empty(matrix.shape[0], dtype=np.float32)
     for start in range(0, len(labels), BLOCK):
         rows = slice(start, start + BLOCK)
-        block = np.asarray(_rows(matrix, start, start + BLOCK) @ probability)
-        best = block[:, :prompts].argmax(axis=1)
-        value = np.take_along_axis(block, best[:, None], axis=1)[:, 0]
-        won = value >= threshold
-        if block.shape[1] > prompts:
-            won &= value >= block[:, prompts:].max(axis=1)
-        labels[rows] = np.where(won, best + 1, 0)
+        found, value = best_prompt(
+            np.asarray(_rows(matrix, start, start + BLOCK) @ probability), threshold
+        )
+        labels[rows] = found
         confidence[rows] = np.clip(value, 0, 1)
     return labels, confidence

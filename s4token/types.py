@@ -269,7 +269,9 @@ class Segmentation:
     classes: the C prompts; labels: (N,) int32, 0 = unlabelled, i = ``classes[i - 1]``;
     confidence: (N,) float32 in [0, 1], probability of the best prompt; superpoints: (N,) int32
     token id of each point (nearest token where groups overlap); scores: (M, C) float32 cosine of
-    every token with every prompt; provenance: what was asked of which model, JSON-ready.
+    every token with every prompt; probability: (M, C + K) float32 of every token for every prompt
+    and then for K negatives, from which labels are decided, or None; provenance: what was asked of
+    which model, JSON-ready.
     """
 
     classes: tuple[str, ...]
@@ -277,6 +279,7 @@ class Segmentation:
     confidence: Float[np.ndarray, "N"]
     superpoints: Int[np.ndarray, "N"]
     scores: Float[np.ndarray, "M C"]
+    probability: Float[np.ndarray, "M CK"] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -285,8 +288,11 @@ class Segmentation:
             raise _fail("confidence, superpoints", f"{n:,} rows", "another count")
         if self.labels.max() > len(self.classes) or self.labels.min() < 0:
             raise _fail("labels", f"0 .. {len(self.classes)}", f"up to {self.labels.max()}")
-        for name in ("labels", "confidence", "superpoints", "scores"):
-            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        if self.probability is not None and len(self.probability) != len(self.scores):
+            raise _fail("probability", f"{len(self.scores):,} rows", f"{len(self.probability):,}")
+        for name in ("labels", "confidence", "superpoints", "scores", "probability"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _frozen(getattr(self, name)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,12 +13,14 @@ from s4token.segment import (
     BACKGROUND,
     BALANCE,
     TEMPLATES,
+    best_prompt,
     check_prompts,
     point_scores,
     point_tokens,
     propagation_matrix,
     segment,
     text_features,
+    token_scores,
 )
 from s4token.superpoints import Superpoints
 from s4token.types import Encoding, Groups, PointCloud
@@ -306,3 +308,92 @@ def test_templates_are_averaged(tiny_model):
     for row, phrases in zip(rows, texts, strict=True):
         mean = tiny_model.encode_text(phrases).mean(axis=0)
         np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-5)
+
+
+# Synonyms, thresholds of their own, the answer per token
+
+
+def test_the_best_synonym_speaks_for_its_class():
+    labels = answer("chair", "lamp", "table", prompts=["chair|lamp", "table"])
+    assert (labels == [[1], [1], [2]]).all()
+    result = segment(Words(), patches("lamp", "rug"), ["chair |  lamp", "table"])
+    assert result.classes == ("chair | lamp", "table"), "the text that was typed names the class"
+    alone = segment(Words(), patches("lamp", "rug"), ["chair", "lamp", "table"])
+    np.testing.assert_allclose(result.scores[:, 0], alone.scores[:, :2].max(axis=1), atol=1e-6)
+    assert (answer("chair", "rug", threshold=0, negatives=["lamp | rug"]) == [[1], [0]]).all()
+
+
+def test_a_second_synonym_that_fits_nothing_changes_little():
+    """More words are no advantage: only the best one competes."""
+    encoding = patches("chair", "table", "table")
+    one = segment(Words(), encoding, ["chair", "table"]).probability
+    two = segment(Words(), encoding, ["chair | rug | lamp", "table"]).probability
+    assert np.abs(one - two).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("prompts", "words"),
+    [
+        (["sofa |"], r"prompts: 'sofa \| ' lacks a word beside a bar"),
+        (["|"], "lacks a word"),
+        (["sofa | couch", "couch"], "prompts: 'couch' stands twice"),
+        (["sofa | sofa"], "prompts: 'sofa' stands twice"),
+    ],
+)
+def test_bad_synonyms(prompts, words):
+    with pytest.raises(ValueError, match=words):
+        segment(Words(), patches("chair"), prompts)
+
+
+def test_a_negative_may_not_be_a_synonym():
+    with pytest.raises(ValueError, match="negatives: 'rug' is also a prompt"):
+        segment(Words(), patches("chair"), ["chair | rug"], negatives=["lamp | rug"])
+
+
+def test_each_prompt_has_its_threshold():
+    options = {"temperature": 0.3}
+    loose = answer("chair", "table", threshold=0, **options)
+    assert (loose == [[1], [2]]).all()
+    strict = answer("chair", "table", threshold=[0, 1], **options)
+    assert (strict == [[1], [1]]).all(), "the best of those that reach theirs"
+    assert (answer("chair", "table", threshold=[1, 1], **options) == 0).all()
+    asked = segment(Words(), patches("chair"), ["chair", "table"], threshold=[0.1, 0.2])
+    assert asked.provenance["threshold"] == [0.1, 0.2]
+    for bad in ([0.1], [0.1, 0.2, 0.3], [0.1, float("nan")], [0.1, -1]):
+        with pytest.raises(ValueError, match="threshold: expected"):
+            segment(Words(), patches("chair"), ["chair", "table"], threshold=bad)
+
+
+def slow_best(row, threshold):
+    """Return what ``best_prompt`` says of a row, in loops."""
+    able = [i for i, t in enumerate(threshold) if row[i] >= t]
+    best = max(able, key=lambda i: row[i], default=None)
+    if best is None or any(row[i] > row[best] for i in range(len(threshold), len(row))):
+        return 0, max(row[: len(threshold)])
+    return best + 1, row[best]
+
+
+@pytest.mark.parametrize("negatives", [0, 2])
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_best_prompt_equals_the_slow_twin(negatives, kind):
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 10, (400, 3 + negatives)).astype(kind)
+    threshold = np.array([0, 5, 8], dtype=kind)
+    labels, value = best_prompt(rows, threshold)
+    want = [slow_best(row, threshold) for row in rows]
+    assert labels.tolist() == [w[0] for w in want] and value.tolist() == [w[1] for w in want]
+    assert set(labels.tolist()) == {0, 1, 2, 3} if negatives else {1, 2, 3}
+
+
+@pytest.mark.parametrize("grouping", [Superpoints(12), KNN(12, 16), Radius(12, 0.05, 4)])
+def test_token_scores_are_the_mean_over_points(grouping):
+    rng = np.random.default_rng(1)
+    cloud = PointCloud(rng.random((400, 3)))
+    groups = grouping(cloud)
+    encoding = Encoding(cloud, groups, np.ones((len(groups), 2)), np.ones(2))
+    scores = rng.random((len(groups), 3)).astype(np.float32)
+    points, token = point_scores(encoding, scores), point_tokens(encoding)
+    got = token_scores(encoding, scores)
+    for m in range(len(groups)):
+        mine = points[token == m]
+        np.testing.assert_allclose(got[m], mine.mean(axis=0) if len(mine) else 0, atol=1e-5)
