@@ -4,6 +4,7 @@ from s4token.grouping import KNN, Radius
 from s4token.io import read, read_scan, write
 from s4token.label_files import read_labels, write_labels
 from s4token.labelling import Labelling
+from s4token.metrics import partition_score, segmentation_score
 from s4token.model import S4Token, load
 from s4token.multiview import encode_views
 from s4token.render import render
@@ -46,6 +47,7 @@ __all__ = [
     "best_prompt",
     "encode_views",
     "load",
+    "partition_score",
     "point_scores",
     "point_tokens",
     "read",
@@ -54,6 +56,7 @@ __all__ = [
     "render",
     "room",
     "segment",
+    "segmentation_score",
     "synonyms",
     "token_scores",
     "write",

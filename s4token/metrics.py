@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from s4token.geometry import knn
 from s4token.types import Groups
+
+NEIGHBOURS = 9
+"""Nearest points among which ``partition_score`` looks for a boundary."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,30 @@ def undersegmentation_error(groups: Groups, truth: Int[np.ndarray, "N"]) -> floa
     """Return the share of labelled points outside their superpoint's most frequent label."""
     known = truth > 0
     return 100 * float((oracle_labels(groups, truth) != truth)[known].mean())
+
+
+@dataclass(frozen=True)
+class PartitionScore:
+    """Hold how well superpoints fit true labels, in percent."""
+
+    purity: float
+    oracle_miou: float
+    boundary_recall: float
+
+
+def partition_score(
+    groups: Groups, truth: Int[np.ndarray, "N"], points: Float[np.ndarray, "N 3"]
+) -> PartitionScore:
+    """Score a partition against true labels, 0 = unlabelled.
+
+    Purity is the share of labelled points with their superpoint's most frequent label. Raises
+    ValueError when no point has a true label.
+    """
+    return PartitionScore(
+        100 - undersegmentation_error(groups, truth),
+        oracle_miou(groups, truth),
+        boundary_recall(groups, truth, knn(points.astype(np.float64), NEIGHBOURS + 1)[0][:, 1:]),
+    )
 
 
 def partition_agreement(first: Int[np.ndarray, "N"], second: Int[np.ndarray, "N"]) -> float:

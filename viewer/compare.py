@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 import s4token
-from viewer import drawing, events, panels, scene
+from viewer import drawing, events, panels, scene, scores, thresholds
 from viewer.controls import Controls
 from viewer.events import Report, quiet
 from viewer.session import Layer, Session
@@ -43,19 +43,21 @@ class Panel:
     scene: Mapping[str, Any] | None
     figure: go.Figure | None
     numbers: str
+    row: scores.Row
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Hold a panel per tokenizer, the key of colours as HTML, and a status line.
 
-    scene: all panels for WebGL2, None for a browser without it.
+    scene: all panels for WebGL2, None for a browser without it; table: all numbers as CSV.
     """
 
     panels: dict[str, Panel]
     scene: Mapping[str, Any] | None
     key: str
     status: str
+    table: str
 
 
 def compare(
@@ -80,7 +82,11 @@ def compare(
     c = replace(c, view="Labels" if labelled else "Superpoints", cut=1.0)
     drawn = [p.scene for p in out.values() if p.scene is not None]
     whole = scene.scene(app.files, replace(session, factor=factor), drawn, c) if drawn else None
-    return Comparison(out, whole, panels.key(session) if labelled else "", f"{said} {note}".strip())
+    key, table = (
+        panels.key(session) if labelled else "",
+        scores.csv_text([p.row for p in out.values()]),
+    )
+    return Comparison(out, whole, key, f"{said} {note}".strip(), table)
 
 
 def _remember(app: App, handle: str, found: Session) -> str:
@@ -102,23 +108,27 @@ def _panel(app: App, session: Session, tokenizer: str, c: Controls, choice: Choi
     factor = choice.factor
     layer, original = session.layers[tokenizer, factor], session.layers[tokenizer, 1.0]
     sizes = layer.encoding.groups.sizes
-    facts: dict[str, object] = {
-        "Tokens": f"{len(sizes):,}",
-        "Points per token": f"median {np.median(sizes):,.0f}",
-        "Coverage": f"{layer.coverage:.1%} of the points",
-        "Time": f"{sum(layer.encoding.seconds.values()):.1f} s",
+    row: dict[str, object] = {
+        "scan": session.name,
+        "points": len(layer.token),
+        "tokenizer": tokenizer,
+        "units_factor": factor,
+        "tokens": len(sizes),
+        "points_per_token": float(np.median(sizes)),
+        "coverage_percent": 100 * layer.coverage,
+        "seconds": sum(layer.encoding.seconds.values()),
     }
-    shown = replace(session, tokenizer=tokenizer)
+    shown, answer = replace(session, tokenizer=tokenizer), None
     if session.answer is not None:
         answer = _answer(app, session, layer)
         shown = replace(shown, answer=answer)
-        facts["Labelled"] = f"{(answer.labels > 0).mean():.1%} of the points"
+        row["labelled_percent"] = 100 * float((answer.labels > 0).mean())
         if factor != 1:
             same = float((answer.labels == _answer(app, session, original).labels).mean())
-            facts["Same label as × 1"] = f"{same:.1%} of the points"
+            row["same_label_percent"] = 100 * same
     if factor != 1:
-        cosine = feature_agreement(layer, original)
-        facts["Same features as × 1"] = f"cosine {cosine:.3f}"
+        row["same_feature_cosine"] = feature_agreement(layer, original)
+    row |= scores.against(session.truth, layer, answer)
     here = replace(shown, layers={(tokenizer, 1.0): layer}, hidden=frozenset(), factor=factor)
     view = "Superpoints" if choice.coloring == "Superpoints" or session.answer is None else "Labels"
     c = replace(c, view="Tokens" if choice.coloring == "Tokens" else view, cut=1.0)
@@ -127,9 +137,12 @@ def _panel(app: App, session: Session, tokenizer: str, c: Controls, choice: Choi
         figure, *_ = drawing.draw(here, c, PANEL_POINTS)
     else:
         drawn = scene.panel(app.files, here, c, events.TOKENIZERS[tokenizer])
+        drawn["facts"] = list(scores.facts(row).items())
     notes = "".join(f"<li>{panels.escape(n)}</li>" for n in layer.encoding.notes)
-    numbers = panels.table(facts) + (f'<ul class="s4-notes">{notes}</ul>' if notes else "")
-    return Panel(drawn, figure, numbers)
+    numbers = panels.table(scores.facts(row)) + (
+        f'<ul class="s4-notes">{notes}</ul>' if notes else ""
+    )
+    return Panel(drawn, figure, numbers, row)
 
 
 def _answer(app: App, session: Session, layer: Layer) -> s4token.Segmentation:
@@ -139,9 +152,9 @@ def _answer(app: App, session: Session, layer: Layer) -> s4token.Segmentation:
         layer.encoding,
         query.prompts,
         negatives=query.negatives,
-        threshold=query.threshold,
+        threshold=query.thresholds,
     )
-    return events.snapped(answer, layer)
+    return thresholds.answered(answer, layer, query)
 
 
 def feature_agreement(layer: Layer, original: Layer) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from s4token import synonyms
 from viewer.figures import Look
 from viewer.session import Query
 
@@ -69,13 +70,14 @@ def number(name: str, value: Any, low: float, high: float) -> float:
 
 
 def parse_prompts(name: str, text: str) -> tuple[str, ...]:
-    """Split text into prompts, one per line, without blanks and repetitions.
+    """Split text into prompts, one per line, without blanks and repetitions; bars part synonyms.
 
     Raises ValueError naming the field, the line and the limit when there is too much.
     """
     found: dict[str, str] = {}
     for row, line in enumerate(text.splitlines(), 1):
         prompt = " ".join("".join(c if c.isprintable() else " " for c in line).split())
+        prompt = " | ".join(synonyms(prompt))
         if len(prompt) > MAX_PROMPT_LENGTH:
             raise ValueError(
                 f"{name}: line {row} has {len(prompt):,} characters; "

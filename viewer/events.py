@@ -16,9 +16,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 import s4token
-from s4token import PointCloud, Segmentation
-from viewer import drawing, edits, panels, scene
+from s4token import PointCloud
+from viewer import drawing, edits, links, panels, scene, thresholds
 from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
+from viewer.figures import Look
 from viewer.session import Layer, Query, Session
 from viewer.shared import App
 
@@ -69,7 +70,7 @@ def open_room(app: App, handle: str, kind: str, c: Controls, report: Report = qu
     name, seed = ROOMS[kind]
     report(0.0, f"Furnishing the {name.lower()}")
     scan = s4token.room(kind, seed)
-    return _open(app, handle, Session(name, scan.cloud, scan.classes), c, report)
+    return _open(app, handle, Session(name, scan.cloud, scan.classes, scan), c, report)
 
 
 def open_file(
@@ -78,14 +79,57 @@ def open_file(
     """Open an uploaded file; messages show its name and never the server's folder."""
     path = Path(path)
     report(0.0, f"Reading {path.name}")
+    truth = _labelled(path)
+    cloud = read_cloud(path) if truth is None else truth.cloud
+    return _open(app, handle, Session(path.name, cloud, truth=truth), c, report)
+
+
+def read_cloud(path: Path) -> PointCloud:
+    """Read a scan; ValueError that names the file alone when that is not possible."""
     try:
-        cloud = s4token.read(path)
+        return s4token.read(path)
     except (ValueError, OSError, ImportError) as error:
         message = str(error).replace(str(path), path.name).replace(str(path.parent), "")
         if path.name not in message:
             message = f"{path.name}: {message}"
         raise ValueError(message) from error
-    return _open(app, handle, Session(path.name, cloud), c, report)
+
+
+def parse_link(app: App, text: Any) -> links.Link | None:
+    """Read the link in a page's address; None when there is none, ValueError when it is wrong."""
+    return links.parse(text, tuple(ROOMS), tuple(app.model().tokenizers))
+
+
+def open_link(
+    app: App, handle: str, link: links.Link, look: Look, report: Report = quiet
+) -> Screen:
+    """Open the bundled room of a link, with its words, thresholds, view and camera."""
+    c = replace(link.controls, look=look)
+    screen = open_room(app, handle, link.scan, c, report)
+    if (link.best or any(v is not None for v in link.own)) and app.store.get(handle).answer:
+        names = enumerate(link.own[: len(app.store.get(handle).query.prompts)], 1)
+        for label, value in names:
+            if value is not None:
+                screen = tune(app, handle, "threshold", label, value, c)
+        if link.best:
+            screen = tune(app, handle, "best", None, True, c)
+        screen = redraw(app, handle, c)
+    if screen.scene is not None and link.camera is not None:
+        *target, yaw, pitch, distance = link.camera
+        camera = {"target": target, "yaw": yaw, "pitch": pitch, "distance": distance}
+        screen = replace(screen, scene={**screen.scene, "camera": camera})
+    return replace(screen, prompts=c.prompts)
+
+
+def _labelled(path: Path) -> s4token.Scan | None:
+    """Return a scan with the labels in its file; None when it cannot be read or they make no sense.
+
+    A column that is only called label must not keep the points from being opened.
+    """
+    try:
+        return s4token.read_scan(path)
+    except (ValueError, OSError, ImportError):
+        return None
 
 
 def _open(app: App, handle: str, session: Session, c: Controls, report: Report) -> Screen:
@@ -173,34 +217,12 @@ def answered(app: App, session: Session, query: Query) -> Session:
         session.layer.encoding,
         query.prompts,
         negatives=query.negatives,
-        threshold=query.threshold,
+        threshold=query.thresholds,
     )
-    answer = snapped(answer, session.layer)
+    answer = thresholds.answered(answer, session.layer, query)
     same = answer.classes == session.query.prompts
     return replace(
         session, query=query, answer=answer, hidden=session.hidden if same else frozenset()
-    )
-
-
-def snapped(answer: Segmentation, layer: Layer) -> Segmentation:
-    """Give all points of a superpoint the label that most of them got.
-
-    What is on the screen, in the legend and in the export is then the same, and a picture needs
-    one number per superpoint. The confidence becomes the mean over the points of that label.
-    """
-    token, width = layer.nearest.astype(np.int64), len(answer.classes) + 1
-    count = len(layer.encoding.groups)
-    votes = np.bincount(token * width + answer.labels, minlength=count * width)
-    best = votes.reshape(count, width).argmax(axis=1).astype(np.int32)
-    agrees = answer.labels == best[token]
-    total = np.bincount(token, answer.confidence * agrees, minlength=count)
-    mean = total / np.maximum(np.bincount(token, agrees, minlength=count), 1)
-    return replace(
-        answer,
-        labels=best[token],
-        confidence=np.clip(mean, 0, 1).astype(np.float32)[token],
-        superpoints=layer.nearest,
-        provenance={**answer.provenance, "labels": "one per superpoint, by majority"},
     )
 
 
@@ -208,7 +230,7 @@ def ask(app: App, handle: str, c: Controls) -> Screen:
     """Compare the open scan with the prompts."""
     before = app.store.get(handle)
     start = perf_counter()
-    session = answered(app, before, c.query())
+    session = answered(app, before, thresholds.carried(before.query, c.query()))
     spent = perf_counter() - start
     session, note = app.store.update(handle, lambda now: unless_changed(now, before, session))
     assert session.answer is not None
@@ -300,6 +322,22 @@ def recolor(app: App, handle: str, label: Any, color: Any, c: Controls) -> Scree
     return _screen(app, handle, session, c, note or _opened(session))
 
 
+def tune(app: App, handle: str, action: str, label: Any, value: Any, c: Controls) -> Screen:
+    """Give one prompt another threshold, or every point its best prompt."""
+
+    def change(now: Session) -> Session:
+        if now.answer is None:
+            raise ValueError("Thresholds: there are none yet. Type words and press Find first.")
+        query = thresholds.tuned(now.query, action, label, value)
+        return replace(now, query=query, answer=thresholds.decided(now.answer, now.layer, query))
+
+    session, note = app.store.update(handle, change)
+    assert session.answer is not None
+    labelled = f"{(session.answer.labels > 0).mean():.0%} of the points have a label. {note}"
+    c = c if c.view in ("Labels", "Annotate") else replace(c, view="Labels")
+    return _screen(app, handle, session, c, labelled.strip())
+
+
 def explain(app: App, handle: str, data: Any) -> Screen:
     """Say why the superpoint that was clicked has its label."""
     session = app.store.get(handle)
@@ -313,7 +351,7 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
     asked, session = session, corrected(app, handle, session)
     screen = Screen(
         status=status,
-        legend=panels.legend(session),
+        legend=panels.legend(session) + thresholds.block(asked),
         stats=panels.stats(session),
         view=c.view,
         heat_choices=classes,
@@ -325,7 +363,12 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
     visible = len(drawing.visible_points(session, c.cut))
     # While annotating, what the model says lies below what a person said.
     panel = scene.panel(app.files, asked if c.view == "Annotate" else session, c)
+    if c.view == "Labels":
+        panel["fit"] = thresholds.fit(asked)
     drawn = scene.scene(app.files, session, [panel], c)
+    kinds = [kind for kind, (name, _) in ROOMS.items() if name == session.name]
+    if session.suggestions and kinds:
+        drawn["link"] = links.write(kinds[0], session.query, session.tokenizer, c)
     found = app.desk.get(handle)
     if found is not None and (c.view == "Annotate" or (c.view == "Labels" and found.count)):
         drawn |= {"own": edits.state(asked, found), "edit": c.view == "Annotate"}

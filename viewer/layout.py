@@ -8,7 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from viewer import edits, events, panels
+from viewer import edits, events, panels, thresholds
+from viewer.api_layout import endpoints
 from viewer.compare_layout import compare_tab
 from viewer.controls import SCALES, VIEWS, Controls
 from viewer.corrections import Desk
@@ -16,6 +17,7 @@ from viewer.events import Screen
 from viewer.exchange_layout import Exchange, exchange_section, wire_exchange
 from viewer.guard import guarded
 from viewer.journal import folder
+from viewer.link_layout import open_links
 from viewer.page import (
     HEAVY,
     QUICK,
@@ -78,7 +80,9 @@ def build(
             with gr.Tab("About"):
                 card.render()
         greeted = [handle, badge, card, page.status, page.tokenizer]
-        demo.load(partial(_greet, app), None, greeted, api_visibility="private")
+        ready = demo.load(partial(_greet, app), None, greeted, api_visibility="private")
+        open_links(app, page, ready)
+        endpoints(app)
     return demo
 
 
@@ -138,11 +142,11 @@ def _prompt_controls() -> tuple[Any, Any, list[tuple[Any, str]]]:
     gr.HTML("<h3><span>2</span> Words</h3>", js_on_load=None)
     prompts = gr.Textbox(
         label="One per line",
-        placeholder="chair\ntable\nfloor",
+        placeholder="chair | seat\ntable\nfloor",
         lines=5,
         max_lines=10,
         elem_id="s4-prompts",
-        info="Shift+Enter or Find",
+        info="A bar parts synonyms: sofa | couch. Shift+Enter or Find",
     )
     find = gr.Button("Find", variant="primary", elem_id="s4-find")
     with gr.Row(elem_classes="s4-grid"):
@@ -232,6 +236,8 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
 
         def work() -> Screen:
             c = Controls.of(*values)
+            if action in ("threshold", "best"):
+                return events.tune(app, handle, action, label, data.get("value"), c)
             if action == "color":
                 return events.recolor(app, handle, label, data.get("color"), c)
             return events.toggle(app, handle, action, label, c)
@@ -274,7 +280,8 @@ def _wire_edits(app: App, page: Page) -> None:
         def work() -> list[Any]:
             answer = edits.apply(app, handle, event._data)
             session = events.corrected(app, handle, app.store.get(handle))
-            return [{**answer, "number": number}, gr.skip(), panels.legend(session)]
+            legend = panels.legend(session) + thresholds.block(app.store.get(handle))
+            return [{**answer, "number": number}, gr.skip(), legend]
 
         done = guarded(work)
         if isinstance(done, Screen):  # refused: nothing has changed

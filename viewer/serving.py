@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
     "gl camera points palette discs overlay selection picking keys toolbar editor input picture "
-    "viewer app"
+    "viewer thresholds link app"
 )
 """Classic scripts in the order in which they need each other, served as one."""
 POLICY = (

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from scipy.spatial import KDTree
 
-from s4token import Encoding, PointCloud, Segmentation, point_tokens
+from s4token import Encoding, PointCloud, Scan, Segmentation, point_tokens
 from viewer.colors import label_color, neighbour_colors
 
 WEIGHTS_PER_POINT = 48
@@ -75,6 +75,11 @@ class Layer:
         return np.where(self.token >= 0, self.token, point_tokens(self.encoding)).astype(np.int32)
 
     @cached_property
+    def held(self) -> np.ndarray:
+        """Points of every token, each counted once, at the nearest: (M,) int64."""
+        return np.bincount(self.nearest, minlength=len(self.encoding.groups))
+
+    @cached_property
     def neighbours(self) -> list[list[int]]:
         """Tokens that touch each token: more than a stray pair of near points lies across."""
         rng = np.random.default_rng(0)
@@ -115,17 +120,31 @@ def token_of_points(encoding: Encoding) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Query:
-    """Hold what is asked of a scan."""
+    """Hold what is asked of a scan.
+
+    threshold: least probability of a label; own: that of single prompts, where it differs; best:
+    whether every point gets its best prompt instead, whatever the thresholds.
+    """
 
     prompts: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
     threshold: float = 0.3
+    own: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    best: bool = False
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Least probability of each prompt."""
+        if self.best:
+            return (0.0,) * len(self.prompts)
+        return tuple(self.own.get(prompt, self.threshold) for prompt in self.prompts)
 
 
 @dataclass(frozen=True, eq=False)
 class Session:
     """Hold one page's scan, its encodings and the last answer; cloud None: nothing is open.
 
+    suggestions: what the scan is known to hold; truth: the scan with its own labels, if it has any;
     hidden: labels that are not drawn; paint: colours that were chosen, by prompt; factor: by what
     the units of the scan were multiplied before its layers were made.
     """
@@ -133,6 +152,7 @@ class Session:
     name: str = ""
     cloud: PointCloud | None = None
     suggestions: tuple[str, ...] = ()
+    truth: Scan | None = None
     tokenizer: str = "superpoint"
     layers: Mapping[Key, Layer] = field(default_factory=lambda: MappingProxyType({}))
     query: Query = Query()
@@ -169,6 +189,8 @@ class Session:
         for layer in self.layers.values():
             groups = layer.encoding.groups
             arrays += [layer.token, layer.encoding.features, groups.index, groups.offsets]
+        if self.truth is not None:
+            arrays += [self.truth.labels, self.truth.instances]
         if self.answer is not None:
             a = self.answer
             arrays += [a.labels, a.confidence, a.superpoints, a.scores]

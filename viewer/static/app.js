@@ -25,10 +25,13 @@
   };
 
   const legend = (element, trigger) => {
+    window.s4.thresholds(element, trigger);
     element.addEventListener("click", (event) => {
       const button = event.target.closest("button[data-action]");
       if (!button) return;
-      trigger("click", { action: button.dataset.action, label: Number(button.dataset.label) });
+      const { action, label, value } = button.dataset;
+      trigger("click", action === "best"
+        ? { action, value: value === "1" } : { action, label: Number(label) });
     });
     element.addEventListener("change", (event) => {
       const { type, value, dataset } = event.target;

@@ -16,6 +16,21 @@
     });
   };
 
+  /** Write a panel's numbers below it. @param {CanvasRenderingContext2D} paint */
+  const drawFacts = (paint, facts, box, dark) => {
+    paint.font = "13px system-ui, sans-serif";
+    paint.textBaseline = "middle";
+    facts.forEach(([name, value], i) => {
+      const y = box.height + 20 + i * ROW;
+      paint.textAlign = "left";
+      paint.fillStyle = dark ? "#9CA3AF" : "#4B5563";
+      paint.fillText(name, box.x + 14, y, box.width * 0.5);
+      paint.textAlign = "right";
+      paint.fillStyle = dark ? "#E5E7EB" : "#1F2937";
+      paint.fillText(value, box.x + box.width - 14, y, box.width * 0.45);
+    });
+  };
+
   /** Compose the picture. @param {any} viewer @returns {HTMLCanvasElement} */
   const compose = (viewer) => {
     viewer.present(); // a WebGL canvas is empty outside the frame in which it was drawn
@@ -24,7 +39,10 @@
     const side = legend.length ? 230 : 0;
     const canvas = document.createElement("canvas");
     canvas.width = surface.width + side * scale;
-    canvas.height = Math.max(surface.height, (legend.length * ROW + 24) * scale);
+    const rows = Math.max(0, ...viewer.panels.map((p) => (p.spec.facts || []).length));
+    const below = rows ? rows * ROW + 20 : 0;
+    const high = surface.height + below * scale;
+    canvas.height = Math.max(high, (legend.length * ROW + 24) * scale);
     const paint = canvas.getContext("2d");
     const dark = viewer.dark();
     paint.fillStyle = dark ? "#13171F" : "#F6F8FA";
@@ -32,6 +50,9 @@
     paint.drawImage(surface, 0, 0);
     paint.drawImage(overlay, 0, 0);
     paint.scale(scale, scale);
+    viewer.boxes().forEach((box, i) => {
+      drawFacts(paint, viewer.panels[i].spec.facts || [], box, dark);
+    });
     drawLegend(paint, legend, surface.width / scale + 14, dark ? "#E5E7EB" : "#1F2937");
     return canvas;
   };

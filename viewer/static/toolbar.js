@@ -8,6 +8,7 @@
     smaller: "M6 12h12",
     background: "M12 4a8 8 0 1 0 8 8 6 6 0 0 1-8-8z",
     picture: "M4 8h4l2-3h4l2 3h4v11H4zM12 10a3 3 0 1 0 .01 0",
+    link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
     help: "M9 9a3 3 0 1 1 4 3c-1 .5-1 1-1 2M12 18v.5",
     move: "M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3",
     label: "M4 4h8l8 8-8 8-8-8zM8.5 8.5h.01",
@@ -24,7 +25,7 @@
     undo: "M8 5L4 9l4 4M4 9h9a5 5 0 0 1 0 10H8",
     redo: "M16 5l4 4-4 4M20 9h-9a5 5 0 0 0 0 10h5",
   };
-  const VIEW = ["fit", "top", "smaller", "larger", "background", "picture", "help"];
+  const VIEW = ["fit", "top", "smaller", "larger", "background", "picture", "link", "help"];
   const EDIT = [
     ["move", "label", "lasso", "box", "brush"], ["through", "whole"], ["grow", "shrink", "propose"],
     ["apply", "erase"], ["undo", "redo"],

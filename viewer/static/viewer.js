@@ -138,7 +138,10 @@
       const home = !this.cloud || this.cloud.home !== spec.home;
       this.cloud = spec;
       this.stale = true;
-      if (home) this.camera.frame(spec.up, spec.radius);
+      if (home) {
+        this.camera.frame(spec.up, spec.radius);
+        if (this.scene.camera) this.camera.state = this.scene.camera;
+      }
       this.editor.reset(spec.count);
       this.uploadOwn();
       this.chosen = -1;
@@ -418,6 +421,8 @@
         this.bar.sheet.hidden = !this.bar.sheet.hidden;
       } else if (name === "picture") {
         window.s4.picture(this);
+      } else if (name === "link") {
+        window.s4.copyLink(this);
       } else if (name === "clear" && !this.bar.sheet.hidden) {
         this.bar.sheet.hidden = true;
       } else {

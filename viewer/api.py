@@ -1,0 +1,48 @@
+"""What programs may ask of a running app: the same steps as on the page, without a page."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import s4token
+from viewer import compare, events
+from viewer.controls import Controls, number
+from viewer.session import Session
+from viewer.shared import App
+
+
+def segment(
+    app: App,
+    folder: Path,
+    scan: str | None,
+    words: str,
+    negatives: str = "",
+    threshold: float = 0.3,
+    tokenizer: str = "superpoint",
+) -> tuple[Path, Mapping[str, Any]]:
+    """Label an uploaded scan by words; returns a labelled PLY in ``folder`` and what was found.
+
+    Corrections made on a page take no part. Raises ValueError naming what is wrong.
+    """
+    if not scan:
+        raise ValueError("scan: upload a file, with gradio_client by handle_file(path).")
+    path = Path(scan)
+    threshold = number("threshold", threshold, 0.0, 0.99)
+    c = Controls(str(words or ""), str(negatives or ""), threshold, str(tokenizer))
+    query = c.query()  # before the slow part
+    session = Session(path.name, events.read_cloud(path), tokenizer=c.tokenizer)
+    session = events.encoded(app, session, c.tokenizer, 1.0, events.quiet)
+    handle = app.store.open()
+    try:  # the store knows whether there is room for it
+        session, _ = app.store.update(handle, lambda _: session)
+        session = events.answered(app, session, query)
+    finally:
+        app.store.close(handle)
+    assert session.cloud is not None and session.answer is not None
+    folder = Path(tempfile.mkdtemp(dir=folder))
+    out = folder / f"{path.stem[:60]}.labels.ply"
+    s4token.write(out, session.cloud, session.answer)
+    return out, compare.summary(session)

@@ -1,0 +1,43 @@
+"""Open what the page's own address asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from viewer import events
+from viewer.controls import Controls
+from viewer.guard import guarded, staged
+from viewer.links import Link
+from viewer.page import HEAVY, Page, updates
+from viewer.shared import App
+
+
+def open_links(app: App, page: Page, ready: Any) -> None:
+    """Wire the link in the address to what the page shows, once it is ready."""
+    address = gr.Textbox(visible="hidden", elem_id="s4-address")
+    controls = [page.negatives, page.threshold, page.tokenizer, page.cut]
+
+    def follow(address: str, handle: str, *values: Any) -> Iterator[list[Any]]:
+        link = guarded(lambda: events.parse_link(app, address))
+        if link is None:
+            yield [gr.skip()] * (len(page.outputs) + len(controls))
+        elif not isinstance(link, Link):
+            yield [*updates(link), *[gr.skip()] * len(controls)]
+        else:
+            look = Controls.of(*values).look
+            c = link.controls
+            set_to = [c.negatives, c.threshold, c.tokenizer, round(100 * c.cut)]
+            for screen in staged(lambda report: events.open_link(app, handle, link, look, report)):
+                yield [*updates(screen), *set_to]
+
+    ready.then(
+        follow,
+        [address, *page.inputs],
+        [*page.outputs, *controls],
+        js="(...a) => window.s4 ? window.s4.fromLink(a) : a",
+        api_visibility="private",
+        **HEAVY,
+    )

@@ -1,0 +1,154 @@
+"""Which points are sure enough: a threshold per prompt, dragged on the histogram of its scores.
+
+The decision is made on whole numbers, so that the browser, which makes it live while a threshold
+is dragged, and the server, which makes it again when it is let go, never differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+import s4token
+from s4token import Segmentation
+from viewer import panels
+from viewer.scene import text
+from viewer.session import Layer, Query, Session
+
+STEPS = 10_000
+"""Whole numbers of which a probability is one, 0 to this."""
+BINS = 50
+HIGH = 24
+"""Height of a histogram in the units of its picture."""
+
+
+def whole(values: Any) -> np.ndarray:
+    """Return probabilities as whole numbers, int32."""
+    return np.rint(np.asarray(values, dtype=np.float64) * STEPS).astype(np.int32)
+
+
+def answered(answer: Segmentation, layer: Layer, query: Query) -> Segmentation:
+    """Return an answer in which all points of a superpoint share one label.
+
+    What is on the screen, in the legend and in the export is then the same, and a picture needs
+    one number per superpoint: the mean probability of its points.
+    """
+    assert answer.probability is not None
+    mean = s4token.token_scores(layer.encoding, answer.probability)
+    answer = replace(answer, probability=(whole(mean) / STEPS).astype(np.float32))
+    return decided(replace(answer, superpoints=layer.nearest), layer, query)
+
+
+def decided(answer: Segmentation, layer: Layer, query: Query) -> Segmentation:
+    """Return the answer with labels by the thresholds of a query; scores stay as they are."""
+    labels, value = s4token.best_prompt(whole(answer.probability), whole(query.thresholds))
+    said = {
+        "threshold": list(query.thresholds),
+        "labels": "one per superpoint, by the mean probability of its points",
+    }
+    return replace(
+        answer,
+        labels=labels[layer.nearest],
+        confidence=(value / STEPS).astype(np.float32)[layer.nearest],
+        provenance={**answer.provenance, **said},
+    )
+
+
+def tuned(query: Query, action: str, label: Any, value: Any) -> Query:
+    """Return a query with one more threshold, or in the other mode; ValueError for nonsense."""
+    if action == "best":
+        if type(value) is not bool:
+            raise ValueError("Thresholds: that click was not understood. Reload the page.")
+        return replace(query, best=value)
+    if type(label) is not int or not 1 <= label <= len(query.prompts):
+        raise ValueError(f"Thresholds: there is no word {label!r:.20}. Reload the page.")
+    if type(value) is not int or not 0 <= value <= 100:
+        raise ValueError(f"Thresholds: expected a percentage from 0 to 100, got {value!r:.20}.")
+    own = {**query.own, query.prompts[label - 1]: value / 100}
+    return replace(query, own=own, best=False)
+
+
+def carried(before: Query, asked: Query) -> Query:
+    """Return a new query with the mode of the last one and the thresholds of words it shares.
+
+    Moving the slider for all words takes every threshold of a single word back.
+    """
+    if asked.threshold != before.threshold:
+        return asked
+    return replace(asked, own=before.own, best=before.best)
+
+
+def fit(session: Session) -> Mapping[str, Any] | None:
+    """Return what a browser needs to decide itself: probabilities, thresholds and colours."""
+    answer, query = session.answer, session.query
+    if answer is None or answer.probability is None:
+        return None
+    mine, count = whole(answer.probability), len(query.prompts)
+    none = np.full((len(mine), 1), -1)
+    worst = np.concatenate([none, mine[:, count:]], axis=1).max(axis=1)
+    # One more than the best negative is what a prompt needs; a tie is won by the prompt.
+    table = np.c_[mine[:, :count], np.maximum(worst, 0)]
+    return {
+        "data": text(table.astype("<u2")),
+        "least": whole(query.thresholds).tolist(),
+        "colors": [session.color(i) for i in range(count + 1)],
+        "hidden": sorted(session.hidden),
+    }
+
+
+def bars(answer: Segmentation, layer: Layer, column: int) -> np.ndarray:
+    """Count points by the probability of a prompt, (BINS,) int64 from 0 to 1."""
+    assert answer.probability is not None
+    edges = np.linspace(0, 1, BINS + 1)
+    return np.histogram(answer.probability[:, column], edges, weights=layer.held)[0].astype(int)
+
+
+def outline(counts: np.ndarray) -> str:
+    """Return the bars as an SVG path, BINS wide and HIGH high.
+
+    Heights are square roots, cut off at the highest bar but the first: most points have next to
+    nothing to do with a word, and the few that do are what one looks for.
+    """
+    most = np.sqrt(max(counts[1:].max(), 1))
+    high = np.minimum(np.sqrt(counts) / most, 1) * HIGH
+    steps = "".join(f"V{HIGH - h:.1f}h1" for h in high)
+    return f"M0 {HIGH}{steps}V{HIGH}z"
+
+
+def block(session: Session) -> str:
+    """Write a histogram with its threshold for each word; "" without an answer."""
+    answer, query = session.answer, session.query
+    if answer is None or answer.probability is None:
+        return ""
+    rows = "".join(_row(session, label) for label in range(1, len(query.prompts) + 1))
+    modes = "".join(
+        f'<button type="button" data-action="best" data-value="{int(best)}" '
+        f'aria-pressed="{"true" if best == query.best else "false"}">{name}</button>'
+        for best, name in ((False, "above its threshold"), (True, "best word"))
+    )
+    off = " s4-idle" if query.best else ""
+    return (
+        f'<div class="s4-thresholds{off}"><div class="s4-modes" role="group" '
+        f'aria-label="Which word a point gets">{modes}</div>{rows}'
+        '<p class="s4-caption">Points by probability, 0 to 1. Drag a line: left of it, points do '
+        "not get the word.</p></div>"
+    )
+
+
+def _row(session: Session, label: int) -> str:
+    assert session.answer is not None
+    name = panels.escape(session.answer.classes[label - 1])
+    at = round(100 * session.query.thresholds[label - 1])
+    path = outline(bars(session.answer, session.layer, label - 1))
+    chip = panels.chip(session.color(label))
+    return (
+        f'<div class="s4-bars"><span title="{name}">{chip}{name}</span>'
+        f'<div class="s4-hist" role="slider" tabindex="0" data-label="{label}" '
+        f'aria-label="threshold of {name}" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{at}" style="--at:{at}%;--hue:{session.color(label)}">'
+        f'<svg viewBox="0 0 {BINS} {HIGH}" preserveAspectRatio="none" aria-hidden="true">'
+        f'<path d="{path}"/></svg><i></i></div><output>{at / 100:.2f}</output></div>'
+    )
