@@ -17,7 +17,7 @@ from viewer.events import Screen
 from viewer.exchange_layout import Exchange, exchange_section, wire_exchange
 from viewer.guard import guarded
 from viewer.journal import folder
-from viewer.link_layout import open_links
+from viewer.link_layout import open_links, remember
 from viewer.page import (
     HEAVY,
     QUICK,
@@ -81,7 +81,7 @@ def build(
                 card.render()
         greeted = [handle, badge, card, page.status, page.tokenizer]
         ready = demo.load(partial(_greet, app), None, greeted, api_visibility="private")
-        open_links(app, page, ready)
+        open_links(app, page, remember(page, ready))
         endpoints(app)
     return demo
 

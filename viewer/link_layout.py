@@ -1,18 +1,38 @@
-"""Open what the page's own address asks for."""
+"""Open what the page's own address asks for, in the view that was chosen last."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
 from viewer import events
-from viewer.controls import Controls
+from viewer.controls import SCALES, VIEWS, Controls
 from viewer.guard import guarded, staged
 from viewer.links import Link
 from viewer.page import HEAVY, Page, updates
 from viewer.shared import App
+
+
+def remember(page: Page, ready: Any) -> Any:
+    """Keep view and scale in the browser, and take them back once the page is ready.
+
+    Annotate is no view to come back to: it would take the right to correct from another page.
+    """
+    parts = {"view": (page.view, VIEWS[:-1]), "scale": (page.scale, SCALES)}
+    for name, (part, _) in parts.items():
+        keep = f"v => window.s4 ? window.s4.remember('{name}', v) : []"
+        part.input(None, part, None, js=keep, api_visibility="private")
+    choices = json.dumps({name: list(possible) for name, (_, possible) in parts.items()})
+    return ready.then(
+        None,
+        None,
+        [part for part, _ in parts.values()],
+        js=f"() => window.s4.remembered({choices})",
+        api_visibility="private",
+    )
 
 
 def open_links(app: App, page: Page, ready: Any) -> None:

@@ -350,6 +350,9 @@
       }
       const dark = this.dark();
       const boxes = this.boxes();
+      gl.bindFramebuffer(gl.FRAMEBUFFER, null);
+      gl.clearColor(...SKY[dark ? "dark" : "light"], 1); // panels of one width leave a rest
+      gl.clear(gl.COLOR_BUFFER_BIT);
       this.panels.forEach((panel, i) => {
         this.colouring.draw(this.points, panel, {
           x: Math.round(boxes[i].x * scale),

@@ -1,0 +1,151 @@
+"""Thresholds, comparison, links and preferences in the real app and a real browser."""
+
+from __future__ import annotations
+
+import csv
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import s4token
+from tests.test_browser import WAIT, Visit, browser, room, server, visit
+
+__all__ = ["browser", "room", "server"]  # fixtures
+
+pytestmark = pytest.mark.browser
+LABELS = "Array.from(viewer.panels[0].labels)"
+
+
+def line(seen: Visit, label: int) -> tuple[Any, dict[str, float]]:
+    """Return the threshold of a word and its place on the page."""
+    bar = seen.page.locator(f'.s4-hist[data-label="{label}"]')
+    bar.scroll_into_view_if_needed()
+    return bar, bar.bounding_box()
+
+
+def test_a_dragged_threshold_recolours_at_once_and_the_server_agrees(room):
+    room.find("floor | ground\nwall\ndesk")
+    room.view("Labels")
+    page = room.page
+    before = room.get(LABELS)
+    _, box = line(room, 2)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    across = lambda share: box["x"] + share * box["width"]  # noqa: E731
+    page.mouse.move(across(0.3), box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(across(0.95), box["y"] + 10, steps=5)
+    room.settle()
+    live = room.get(LABELS)
+    wall = page.locator("#s4-legend tbody tr", has=page.get_by_title("wall", exact=True))
+    count = wall.locator("td").first.inner_text()
+    assert live.count(2) < before.count(2) and not [u for u in asked if "queue" in u]
+    assert [v for v in live if v != 2].count(1) >= [v for v in before if v != 2].count(1)
+    room.redrawn(page.mouse.up)
+    assert room.get(LABELS) == live, "what was shown while dragging is what the server says"
+    assert wall.locator("td").first.inner_text() == count
+    room.redrawn(page.get_by_role("button", name="best word").click)
+    assert 0 not in room.get(LABELS)
+    room.redrawn(page.get_by_role("button", name="above its threshold").click)
+    assert room.get(LABELS) == live
+
+
+def test_a_threshold_has_keys_and_keeps_the_focus(room):
+    room.find("floor\nwall")
+    bar, _ = line(room, 1)
+    bar.focus()
+    now = int(bar.get_attribute("aria-valuenow"))
+    for key in ("ArrowRight", "PageUp", "ArrowLeft"):
+        room.page.keyboard.press(key)
+    assert int(bar.get_attribute("aria-valuenow")) == now + 10
+    room.redrawn(lambda: None)
+    room.page.wait_for_function("document.activeElement.dataset.label === '1'")
+    assert int(bar.get_attribute("aria-valuenow")) == now + 10
+
+
+def test_a_link_brings_everything_back(room, browser, server):
+    room.find("floor\nwall\nStühle | 椅子")
+    room.view("Labels")
+    _, box = line(room, 1)
+    room.redrawn(lambda: room.page.mouse.click(box["x"] + 0.6 * box["width"], box["y"] + 8))
+    room.drag(70, -20)
+    room.page.locator("#s4-canvas button[data-act=link]").click()
+    room.page.locator("#s4-canvas .s4-note").get_by_text("ink").wait_for()
+    address = room.get("window.s4.linkOf(viewer)")
+    assert room.page.evaluate("location.href") == address and "scan=office" in address
+    page = browser.new_context(viewport={"width": 1100, "height": 700}).new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(address)
+    other = Visit(page)
+    other.status("^Office: ")
+    other.settle()
+    assert page.locator("#s4-prompts textarea").input_value() == "floor\nwall\nStühle | 椅子"
+    assert np.allclose(other.camera(), room.camera(), rtol=1e-4, atol=1e-4)
+    assert other.get(LABELS) == room.get(LABELS)
+    thresholds = "Array.from(document.querySelectorAll('.s4-hist'), e => e.ariaValueNow)"
+    assert page.evaluate(thresholds) == room.page.evaluate(thresholds)
+    page.goto("about:blank")
+    page.goto(f"{server.url}/#scan=/etc/passwd")
+    text = other.status("no bundled scan")
+    assert "/etc/passwd" in text and "office" in text
+    page.context.close()
+
+
+def test_preferences_stay_in_the_browser(browser, server):
+    seen = visit(browser, server)
+    page = seen.page
+    page.locator("#s4-view").get_by_text("Superpoints", exact=True).click()
+    page.wait_for_function("localStorage.getItem('s4-view') === 'Superpoints'")
+    page.reload()
+    seen.status("Ready")
+    page.wait_for_function(
+        """() => document.querySelector('#s4-view input:checked').value === 'Superpoints'""",
+    )
+    assert not seen.errors
+    page.context.close()
+
+
+def test_a_labelled_upload_with_a_foreign_name_is_compared_and_exported(browser, server, tmp_path):
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 4, (6000, 3)).astype(np.float32)
+    label = (points[:, 2] > 2).astype(np.int32) + 1
+    cloud = s4token.PointCloud(points, rng.uniform(size=(6000, 3)), attributes={"label": label})
+    name = "Küche_北京"
+    s4token.write(tmp_path / f"{name}.ply", cloud)
+    (tmp_path / f"{name}.json").write_text('{"labels": {"1": "floor", "2": "wall"}}')
+    seen = visit(browser, server)
+    page, canvas = seen.page, "s4-compare-canvas"
+    page.locator("#s4-prompts textarea").fill("class 1 | Stühle\n椅子")
+    page.locator("input[type=file]").first.set_input_files(tmp_path / f"{name}.ply")
+    assert name in seen.status("6,000 points")
+    seen.settle()
+    page.locator("#s4-canvas button[data-act=link]").click()
+    page.locator("#s4-canvas .s4-note").get_by_text("Only bundled rooms").wait_for()
+    page.get_by_role("tab", name="Compare tokenizers").click()
+    seen.redrawn(page.locator("#s4-compare").click, canvas)
+    seen.status("original units", "#s4-compare-status")
+    texts = page.locator(".s4-column").all_inner_texts()
+    assert all("Oracle mIoU" in t and "1 of 2" in t for t in texts), "a file alone has no names"
+    with page.expect_download() as waiting:
+        page.locator("#s4-compare-table").click()
+    waiting.value.save_as(tmp_path / "table.csv")
+    rows = list(csv.DictReader((tmp_path / "table.csv").open(encoding="utf-8-sig")))
+    assert [r["tokenizer"] for r in rows] == ["knn", "radius", "superpoint"]
+    assert rows[0]["scan"] == f"{name}.ply" and 0 < float(rows[2]["oracle_miou_percent"]) <= 100
+    shown = re.search(r"Oracle mIoU\s+([\d.]+)%", texts[2]).group(1)
+    assert float(shown) == pytest.approx(float(rows[2]["oracle_miou_percent"]), abs=0.06)
+    with page.expect_download() as waiting:
+        page.locator("#s4-compare-figure").click()
+    waiting.value.save_as(tmp_path / "figure.png")
+    assert waiting.value.suggested_filename == f"{name}.ply.png"
+    picture, screen = (
+        np.asarray(Image.open(tmp_path / "figure.png")),
+        seen.get("viewer.surface.height", canvas),
+    )
+    below = picture[screen + 5 :, : picture.shape[1] // 2]
+    assert len(below) > 100 and len(np.unique(below.reshape(-1, below.shape[2]), axis=0)) > 20
+    assert not seen.errors and not seen.foreign
+    page.context.close()
