@@ -29,7 +29,7 @@ CALL = """
 import json, sys
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
-client = Client(sys.argv[1], verbose=False)
+client = Client(sys.argv[1], verbose=False, httpx_kwargs={"timeout": 120})
 print(json.dumps(sorted(client.view_api(return_format="dict")["named_endpoints"])))
 print(client.predict(api_name="/model")["checkpoint"])
 def refused(**asked):
@@ -69,8 +69,10 @@ def url(tmp_path_factory):
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(1800):
+        start = time.monotonic()
+        while True:
             assert process.poll() is None, log.read_text()
+            assert time.monotonic() - start < 400, log.read_text()
             try:
                 urllib.request.urlopen(url, timeout=5).close()
                 break
@@ -88,7 +90,8 @@ def test_the_example_of_the_documentation_runs(url, tmp_path):
     assert code.count("http://127.0.0.1:7860") == code.count('"room.ply"') == 1
     cloud = striped_cloud()
     s4token.write(tmp_path / "room.ply", cloud)
-    code = code.replace("http://127.0.0.1:7860", url)
+    patient = f'"{url}", httpx_kwargs={{"timeout": 120}}'  # a busy machine is slow, not wrong
+    code = code.replace('"http://127.0.0.1:7860"', patient)
     code = code.replace("chair | seat\\ntable\\nfloor", "red | seat\\nblue\\n椅子")
     path, *rows = [x for x in run(code, cwd=tmp_path).splitlines() if not x.startswith("Loaded")]
     back = s4token.read_scan(path)
