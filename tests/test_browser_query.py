@@ -120,7 +120,7 @@ def test_a_labelled_upload_with_a_foreign_name_is_compared_and_exported(browser,
     page, canvas = seen.page, "s4-compare-canvas"
     page.locator("#s4-prompts textarea").fill("class 1 | Stühle\n椅子")
     page.locator("input[type=file]").first.set_input_files(tmp_path / f"{name}.ply")
-    assert name in seen.status("6,000 points")
+    assert name in seen.status("6,000 points in")
     seen.settle()
     page.locator("#s4-canvas button[data-act=link]").click()
     page.locator("#s4-canvas .s4-note").get_by_text("Only bundled rooms").wait_for()
