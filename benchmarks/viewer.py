@@ -270,7 +270,7 @@ def webgl(folder: Path, url: str, files: Files, n: int) -> dict[str, Any]:
         return {
             "points": n,
             "superpoints": len(session.layer.encoding.groups),
-            "file_mb": round((15 + 4) * n / 1e6, 1),
+            "file_mb": round((19 + 4) * n / 1e6, 1),
             "write_file_s": round(packed, 2),
             "shown_ms": round(shown),
             "answer_on_server_ms": round(answer_ms, 1),

@@ -154,7 +154,7 @@ def _answer(app: App, session: Session, layer: Layer) -> s4token.Segmentation:
         negatives=query.negatives,
         threshold=query.thresholds,
     )
-    return thresholds.answered(answer, layer, query)
+    return thresholds.answered(answer, layer)
 
 
 def feature_agreement(layer: Layer, original: Layer) -> float:

@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 
 import s4token
 from s4token import PointCloud
-from viewer import drawing, edits, links, panels, scene, thresholds
+from viewer import detail, drawing, edits, links, panels, scene, thresholds
 from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
 from viewer.figures import Look
 from viewer.session import Layer, Query, Session
@@ -219,7 +219,7 @@ def answered(app: App, session: Session, query: Query) -> Session:
         negatives=query.negatives,
         threshold=query.thresholds,
     )
-    answer = thresholds.answered(answer, session.layer, query)
+    answer = thresholds.answered(answer, session.layer)
     same = answer.classes == session.query.prompts
     return replace(
         session, query=query, answer=answer, hidden=session.hidden if same else frozenset()
@@ -324,14 +324,11 @@ def recolor(app: App, handle: str, label: Any, color: Any, c: Controls) -> Scree
 
 def tune(app: App, handle: str, action: str, label: Any, value: Any, c: Controls) -> Screen:
     """Give one prompt another threshold, or every point its best prompt."""
-
-    def change(now: Session) -> Session:
-        if now.answer is None:
-            raise ValueError("Thresholds: there are none yet. Type words and press Find first.")
-        query = thresholds.tuned(now.query, action, label, value)
-        return replace(now, query=query, answer=thresholds.decided(now.answer, now.layer, query))
-
-    session, note = app.store.update(handle, change)
+    before = app.store.get(handle)
+    if before.answer is None:
+        raise ValueError("Thresholds: there are none yet. Type words and press Find first.")
+    tuned = answered(app, before, thresholds.tuned(before.query, action, label, value))
+    session, note = app.store.update(handle, lambda now: unless_changed(now, before, tuned))
     assert session.answer is not None
     labelled = f"{(session.answer.labels > 0).mean():.0%} of the points have a label. {note}"
     c = c if c.view in ("Labels", "Annotate") else replace(c, view="Labels")
@@ -374,8 +371,9 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
         drawn |= {"own": edits.state(asked, found), "edit": c.view == "Annotate"}
     if drawn.get("edit"):
         drawn["neighbours"] = session.layer.neighbours
+    coarse = 0
+    if "detail" in panel and panel["detail"] is None and session.answer is not None:
+        coarse = int(detail.differing(session.answer, panels.token_labels(session)).sum())
     return replace(
-        screen,
-        scene=drawn,
-        caption=panels.caption(session, c, visible, visible),
+        screen, scene=drawn, caption=panels.caption(session, c, visible, visible, coarse)
     )

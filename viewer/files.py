@@ -32,13 +32,16 @@ class Packed:
     """Hold a cloud as the browser gets it.
 
     order: (N,) int32, which point stands at each place of the file. A random order, so that the
-    first n places are a fair sample of the scan. center: (3,) float64 that positions are relative
-    to, in the cloud's own frame; radius, spacing: in the scan's unit.
+    first n places are a fair sample of the scan. walk: (N,) int32, those places along a curve
+    through the scan, so that neighbours follow each other and labels of points compress well.
+    center: (3,) float64 that positions are relative to, in the cloud's own frame; radius, spacing:
+    in the scan's unit.
     """
 
     key: str
     path: Path
     order: np.ndarray
+    walk: np.ndarray
     center: np.ndarray
     radius: float
     spacing: float
@@ -58,6 +61,17 @@ def relative(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     middle = (points.min(axis=0).astype(np.float64) + points.max(axis=0)) / 2
     return (points.astype(np.float64) - middle).astype(np.float32), middle
+
+
+def along_curve(points: np.ndarray) -> np.ndarray:
+    """Return the order of points along a Z-curve through 1024 cells an axis, (N,) int64."""
+    low = points.min(axis=0).astype(np.float64)
+    extent = float((points.max(axis=0) - low).max()) or 1.0
+    cell = ((points - low) * (1023 / extent)).astype(np.int64)
+    code = np.zeros(len(points), dtype=np.int64)
+    for bit in range(10):
+        code |= ((cell >> bit & 1) << (3 * bit)) @ np.array([1, 2, 4])
+    return np.argsort(code, kind="stable")
 
 
 def spacing(points: np.ndarray, rng: np.random.Generator) -> float:
@@ -94,10 +108,11 @@ class Files:
         self._lock = threading.Lock()
         self._clouds: weakref.WeakKeyDictionary[PointCloud, Packed] = weakref.WeakKeyDictionary()
         self._tokens: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+        self._walks: weakref.WeakKeyDictionary[Layer, np.ndarray] = weakref.WeakKeyDictionary()
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
     def cloud(self, cloud: PointCloud) -> Packed:
-        """Return the packed cloud, written on the first call: positions, then colours."""
+        """Return the packed cloud, written on the first call: positions, walk, colours."""
         with self._lock:
             if cloud not in self._clouds:
                 rng = np.random.default_rng(0)
@@ -105,8 +120,10 @@ class Files:
                 points, center = relative(cloud.points)
                 radius = float(np.linalg.norm(np.ptp(points, axis=0))) / 2 or 1.0
                 key = secrets.token_urlsafe(12)
-                path = self.write(key, points[order].tobytes() + shades(cloud)[order].tobytes())
-                packed = Packed(key, path, order, center, radius, spacing(points, rng))
+                walk = along_curve(points[order]).astype(np.int32)
+                parts = points[order], walk.astype("<u4"), shades(cloud)[order]
+                path = self.write(key, b"".join(part.tobytes() for part in parts))
+                packed = Packed(key, path, order, walk, center, radius, spacing(points, rng))
                 self._clouds[cloud] = packed
                 weakref.finalize(cloud, path.unlink, missing_ok=True)
             return self._clouds[cloud]
@@ -122,6 +139,16 @@ class Files:
                 weakref.finalize(layer, path.unlink, missing_ok=True)
             key = self._tokens[layer]
         return {"key": key, "file": self.reference(key)}
+
+    def walk(self, layer: Layer, packed: Packed) -> np.ndarray:
+        """Return the points superpoint by superpoint, within each along the curve, (N,) int32."""
+        with self._lock:
+            if layer not in self._walks:
+                points = packed.order[packed.walk]
+                token = layer.nearest[points]
+                small = token.astype(np.uint16) if len(layer.encoding.groups) < 1 << 16 else token
+                self._walks[layer] = points[np.argsort(small, kind="stable")]
+            return self._walks[layer]
 
     def write(self, key: str, data: bytes) -> Path:
         """Write a file and return its path."""

@@ -110,8 +110,8 @@ def _bool(value: bool) -> str:
     return "true" if value else "false"
 
 
-def caption(session: Session, c: Controls, shown: int, visible: int) -> str:
-    """Write what the picture shows of how much."""
+def caption(session: Session, c: Controls, shown: int, visible: int, coarse: int = 0) -> str:
+    """Write what the picture shows of how much; coarse: points drawn as their superpoint is."""
     assert session.cloud is not None
     parts = [f"{c.view}: showing {shown:,} of {visible:,} points"]
     if c.look.plotly:
@@ -119,6 +119,8 @@ def caption(session: Session, c: Controls, shown: int, visible: int) -> str:
     total = len(session.cloud)
     if visible < total:
         parts.append(f"{total - visible:,} hidden by legend or cut")
+    if coarse:
+        parts.append(f"{coarse:,} points have a label of their own, drawn as their superpoint's")
     if c.view == "Tokens":
         parts = [f"Tokens: {len(session.layer.encoding.groups):,} centres, sized by extent"]
     elif c.view == "Superpoints" and session.layer.coverage < 1:
@@ -237,7 +239,8 @@ def badge(description: Mapping[str, Any]) -> str:
 LIMITS = (
     "The small model that ships is aligned to CLIP's text space, but it is not CLIP: it saw little "
     "data and few words. Expect it to confuse look-alikes and to miss rare words.",
-    "Words are compared with whole tokens: nothing smaller than a token can get its own label.",
+    "Words are compared with whole tokens, whose answers blend at their borders: nothing much "
+    "smaller than a token can get its own label.",
     "A label means “the best of your words”, not “certainly this”. Raise the threshold, or add "
     "words for what else is in the scan, to make it stricter.",
     "The bundled rooms are synthetic and come from the generator that also made rooms for "

@@ -1,4 +1,4 @@
-"""From a session to what the browser draws: small numbers per superpoint, never per point."""
+"""From a session to what the browser draws: numbers per superpoint, and what differs from them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 from plotly import colors as plotly_colors
 
 from s4token import Segmentation
-from viewer import colors, panels
+from viewer import colors, detail, panels
 from viewer.controls import Controls
 from viewer.files import Files
-from viewer.session import Layer, Session
+from viewer.session import Session
 
 MODES = {"Colours": "colours", "Tokens": "tokens"}
 """How points are drawn in each view; all others take colours from the palette."""
+LABELLED = ("Labels", "Annotate")
+"""Views in which every point has the colour of its own label."""
 STEPS = 32
 """Colours that stand for a colour scale."""
 
@@ -78,11 +80,13 @@ def heat_bar(answer: Segmentation, column: int, scale: str) -> dict[str, Any]:
     }
 
 
-def paint(session: Session, layer: Layer, c: Controls) -> np.ndarray:
-    """Return the colour of every superpoint in a view, (M, 4) uint8; alpha 0: hidden."""
-    answer, count = session.answer, len(layer.encoding.groups)
-    out = np.full((count, 4), 255, dtype=np.uint8)
-    labels = panels.token_labels(session)
+def paint(session: Session, labels: np.ndarray, c: Controls) -> np.ndarray:
+    """Return the colour of every superpoint in a view, (M, 4) uint8; alpha 0: hidden.
+
+    labels: (M,) label of each superpoint.
+    """
+    answer, layer = session.answer, session.layer
+    out = np.full((len(labels), 4), 255, dtype=np.uint8)
     if c.view == "Superpoints" or answer is None:
         out[:, :3] = rgb(colors.CLASSES)[layer.shade]
     elif c.view == "Heatmap" and c.heat is not None:
@@ -91,10 +95,19 @@ def paint(session: Session, layer: Layer, c: Controls) -> np.ndarray:
         share = np.clip((answer.scores[:, column] - low) / (high - low), 0, 1)
         out[:, :3] = HEAT[np.rint(255 * share).astype(int)]
     else:
-        table = [session.color(label) for label in range(len(answer.classes) + 1)]
-        out[:, :3] = rgb(table)[labels]
+        out[:, :3] = class_colors(session)[labels, :3]
     if answer is not None and session.hidden:
         out[np.isin(labels, list(session.hidden)), 3] = 0
+    return out
+
+
+def class_colors(session: Session) -> np.ndarray:
+    """Return the colour of every label, (C + 1, 4) uint8; alpha 0: hidden."""
+    assert session.answer is not None
+    count = len(session.answer.classes) + 1
+    out = np.full((count, 4), 255, dtype=np.uint8)
+    out[:, :3] = rgb([session.color(label) for label in range(count)])
+    out[list(session.hidden), 3] = 0
     return out
 
 
@@ -102,19 +115,23 @@ def panel(files: Files, session: Session, c: Controls, title: str = "") -> Scene
     """Return one panel: whose superpoints, in which colours, and what a hover says."""
     assert session.cloud is not None
     layer, answer = session.layer, session.answer
-    order = files.cloud(session.cloud).order
+    packed, labels = files.cloud(session.cloud), panels.token_labels(session)
     spec: Scene = {
         "title": title,
         "mode": "colours"
         if c.view == "Annotate" and answer is None
         else MODES.get(c.view, "palette"),
-        "tokens": files.tokens(layer, order),
-        "palette": text(paint(session, layer, c)),
+        "tokens": files.tokens(layer, packed.order),
+        "palette": text(paint(session, labels, c)),
         "names": [],
     }
     if answer is not None:
         spec["names"] = ["unlabelled", *answer.classes]
-        spec["labels"] = text(panels.token_labels(session).astype("<u2"))
+        spec["labels"] = text(labels.astype("<u2"))
+    if answer is not None and (c.view in LABELLED or session.hidden):
+        spec["detail"] = detail.text_of(answer, labels, files.walk(layer, packed))
+        spec["classes"] = text(class_colors(session))
+        spec["detailed"] = c.view in LABELLED
     if c.view == "Heatmap" and answer is not None and c.heat is not None:
         column = answer.classes.index(c.heat)
         spec["scores"] = text(answer.scores[:, column].astype("<f4"))

@@ -1,7 +1,7 @@
 """Which points are sure enough: a threshold per prompt, dragged on the histogram of its scores.
 
-The decision is made on whole numbers, so that the browser, which makes it live while a threshold
-is dragged, and the server, which makes it again when it is let go, never differ.
+While a threshold is dragged the browser decides, per superpoint; when it is let go the server does,
+per point.
 """
 
 from __future__ import annotations
@@ -30,31 +30,16 @@ def whole(values: Any) -> np.ndarray:
     return np.rint(np.asarray(values, dtype=np.float64) * STEPS).astype(np.int32)
 
 
-def answered(answer: Segmentation, layer: Layer, query: Query) -> Segmentation:
-    """Return an answer in which all points of a superpoint share one label.
+def answered(answer: Segmentation, layer: Layer) -> Segmentation:
+    """Return an answer with the mean probability of each superpoint's points.
 
-    What is on the screen, in the legend and in the export is then the same, and a picture needs
-    one number per superpoint: the mean probability of its points.
+    That is what histograms count, and what a page decides with while a line is dragged; labels
+    stay those of single points.
     """
     assert answer.probability is not None
     mean = s4token.token_scores(layer.encoding, answer.probability)
-    answer = replace(answer, probability=(whole(mean) / STEPS).astype(np.float32))
-    return decided(replace(answer, superpoints=layer.nearest), layer, query)
-
-
-def decided(answer: Segmentation, layer: Layer, query: Query) -> Segmentation:
-    """Return the answer with labels by the thresholds of a query; scores stay as they are."""
-    labels, value = s4token.best_prompt(whole(answer.probability), whole(query.thresholds))
-    said = {
-        "threshold": list(query.thresholds),
-        "labels": "one per superpoint, by the mean probability of its points",
-    }
-    return replace(
-        answer,
-        labels=labels[layer.nearest],
-        confidence=(value / STEPS).astype(np.float32)[layer.nearest],
-        provenance={**answer.provenance, **said},
-    )
+    probability = (whole(mean) / STEPS).astype(np.float32)
+    return replace(answer, probability=probability, superpoints=layer.nearest)
 
 
 def tuned(query: Query, action: str, label: Any, value: Any) -> Query:

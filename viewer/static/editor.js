@@ -150,6 +150,16 @@
       return this.look;
     }
 
+    /** A test of whether the legend shows a point. @returns {(i: number) => boolean} */
+    shown() {
+      const [panel] = this.viewer.panels;
+      if (!panel.hides && !this.hides()) return () => true;
+      return (i) => {
+        const own = this.own[i] & 127;
+        return own ? !this.hidden.includes(own) : !panel.leavesOut(i);
+      };
+    }
+
     /** Points inside a shape, whole superpoints if so chosen. */
     inside(shape) {
       const { viewer, box } = this;
@@ -157,9 +167,7 @@
       const [panel] = viewer.panels;
       const path = shape.path.map(([x, y]) => [x - box.x, y - box.y]);
       const [width, height] = [Math.floor(box.width), Math.floor(box.height)];
-      const shown = panel.hides
-        ? (i) => panel.rgba[4 * (panel.ids[i] & 0x7fffffff) + 3] > 0
-        : () => true;
+      const shown = this.shown();
       const look = through ? null : this.seen();
       const found = pointsInside({
         positions: points.positions,

@@ -75,6 +75,12 @@ window.s4 = window.s4 || {};
   /** Decode base64 into bytes. @param {string} text */
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
+  /** Decode compressed bytes. @param {string} text zlib's, as base64 @returns {Promise<Uint8Array>} */
+  const inflate = async (text) => {
+    const stream = new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  };
+
   /** Encode bytes as base64. @param {Uint8Array} data */
   const base64 = (data) => {
     const parts = [];
@@ -97,5 +103,5 @@ window.s4 = window.s4 || {};
     }
   })();
 
-  Object.assign(window.s4, { WIDE, program, dataTexture, bytes, base64, supported });
+  Object.assign(window.s4, { WIDE, program, dataTexture, bytes, inflate, base64, supported });
 })();

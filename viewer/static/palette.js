@@ -1,7 +1,7 @@
 /* The colour pass: each pixel looks up point -> superpoint -> colour, then gets its shading and
    the outline of what is under the pointer. One panel is one palette. */
 (() => {
-  const { WIDE, program, dataTexture } = window.s4;
+  const { WIDE, program } = window.s4;
 
   const VERTEX = `
 void main() {
@@ -29,12 +29,13 @@ void main() {                // eye-dome lighting, Boucheny 2009
   relief = vec4(sum / 0.48, 0.0, 0.0, 1.0);
 }`;
   const FRAGMENT = `
-uniform highp usampler2D ids, tokens, own;
-uniform highp sampler2D relief, colors, palette, classes;
+uniform highp usampler2D ids, tokens, detail, own;
+uniform highp sampler2D relief, colors, palette, labels, classes;
 uniform ivec2 origin, extent;
 uniform vec3 background;
 uniform int mode;            // 0 the scan's colours, 1 palette, 2 faint colours
 uniform int hovered, chosen; // superpoints, -1 none
+uniform bool detailed;       // whether single points may differ from their superpoint
 uniform int edits;           // 0 no corrections, 1 draw them, 2 and fade the rest
 uniform float shading, scale;
 out vec4 color;
@@ -56,7 +57,9 @@ void main() {
     mine = int(raw & 0x7fffffffu);
     if (mode != 1) c = texelFetch(colors, at, 0).rgb;
     if (mode == 1) {
-      c = texelFetch(palette, ivec2(mine % WIDE, mine / WIDE), 0).rgb;
+      uint single = detailed ? texelFetch(detail, at, 0).r : 0u;
+      c = single > 0u ? texelFetch(labels, ivec2(int(single) - 1, 0), 0).rgb
+        : texelFetch(palette, ivec2(mine % WIDE, mine / WIDE), 0).rgb;
       if (raw > 0x7fffffffu) c = mix(vec3(0.60, 0.63, 0.65), background, 0.5);
     } else if (mode == 2) {
       c = mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.62);
@@ -90,46 +93,6 @@ void main() {
   }
   color = vec4(c, 1.0);
 }`;
-
-  /** One view of the cloud: its superpoints, their colours, and what is written on it. */
-  class Panel {
-    /** @param {WebGL2RenderingContext} gl */
-    constructor(gl) {
-      this.gl = gl;
-      this.key = "";
-      this.tokens = null;
-      this.palette = null;
-      this.spec = { title: "", mode: "colours", names: [] };
-    }
-
-    /** Take the superpoint of each point; the highest bit marks points that none holds. */
-    members(key, ids) {
-      this.key = key;
-      this.ids = ids;
-      this.tokens = dataTexture(this.gl, "r32ui", ids, this.tokens);
-      let most = 0;
-      for (let i = 0; i < ids.length; i += 1) most = Math.max(most, ids[i] & 0x7fffffff);
-      this.sizes = new Uint32Array(most + 1);
-      for (let i = 0; i < ids.length; i += 1) this.sizes[ids[i] & 0x7fffffff] += 1;
-    }
-
-    /** Take what changes with every answer: colours, labels, scores. */
-    paint(spec) {
-      const { bytes } = window.s4;
-      this.spec = spec;
-      this.rgba = bytes(spec.palette);
-      this.palette = dataTexture(this.gl, "rgba8", this.rgba, this.palette);
-      const labels = bytes(spec.labels || "");
-      this.labels = new Uint16Array(labels.buffer, 0, labels.length >> 1);
-      const scores = bytes(spec.scores || "");
-      this.scores = new Float32Array(scores.buffer, 0, scores.length >> 2);
-      this.hides = this.rgba.some((v, i) => i % 4 === 3 && v === 0);
-    }
-
-    free() {
-      for (const made of [this.tokens, this.palette]) if (made) this.gl.deleteTexture(made.texture);
-    }
-  }
 
   /** The colour pass itself, shared by all panels. */
   class Colouring {
@@ -192,13 +155,12 @@ void main() {
       gl.useProgram(pass.program);
       const textures = {
         ids: points.ids,
-        tokens: panel.tokens.texture,
-        own: how.own.texture,
         relief: this.relief,
         colors: points.colors.texture,
-        palette: panel.palette.texture,
+        own: how.own.texture,
         classes: how.classes.texture,
       };
+      for (const [name, made] of Object.entries(panel.textures())) textures[name] = made.texture;
       Object.entries(textures).forEach(([name, texture], unit) => {
         gl.activeTexture(gl.TEXTURE0 + unit);
         gl.bindTexture(gl.TEXTURE_2D, texture);
@@ -210,6 +172,7 @@ void main() {
       gl.uniform1i(pass.at.mode, how.mode);
       gl.uniform1i(pass.at.hovered, how.hovered);
       gl.uniform1i(pass.at.chosen, how.chosen);
+      gl.uniform1i(pass.at.detailed, panel.spec.detailed ? 1 : 0);
       gl.uniform1i(pass.at.edits, how.edits);
       gl.uniform1f(pass.at.shading, how.shading);
       gl.uniform1f(pass.at.scale, how.scale);
@@ -220,5 +183,5 @@ void main() {
     }
   }
 
-  Object.assign(window.s4, { Panel, Colouring });
+  Object.assign(window.s4, { Colouring });
 })();

@@ -32,12 +32,13 @@
     }
 
     describe({ panel, point, token }) {
-      const { spec, labels, scores, sizes, ids } = this.panels[panel];
+      const { spec, scores, sizes, ids } = this.panels[panel];
+      const label = this.panels[panel].labelOf(point);
       if (ids[point] > 0x7fffffff) return "in no token";
       const parts = [`superpoint ${token}`, `${sizes[token].toLocaleString("en")} points`];
       const own = this.editor.nameOf(point);
       if (own) parts.unshift(`${own} (corrected)`);
-      else if (labels.length > token) parts.unshift(spec.names[labels[token]] || "unlabelled");
+      else if (label !== undefined) parts.unshift(spec.names[label] || "unlabelled");
       if (scores.length > token) parts.push(scores[token].toFixed(3));
       return parts.join(" · ");
     }

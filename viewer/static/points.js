@@ -9,8 +9,8 @@ uniform mat4 view;
 uniform vec4 cut;            // points above it along (xyz) are not drawn
 uniform vec3 size;           // pixels at depth 1, least, most
 uniform bool filtered;
-uniform highp usampler2D tokens, own;
-uniform highp sampler2D palette, classes;
+uniform highp usampler2D tokens, detail, own;
+uniform highp sampler2D palette, labels, classes;
 flat out uint id;
 flat out float wide;
 const int WIDE = ${WIDE};
@@ -18,6 +18,8 @@ bool hidden(int i) {
   ivec2 at = ivec2(i % WIDE, i / WIDE);
   uint label = texelFetch(own, at, 0).r & 127u;
   if (label > 0u) return texelFetch(classes, ivec2(int(label), 0), 0).a < 0.5;
+  int single = int(texelFetch(detail, at, 0).r);
+  if (single > 0) return texelFetch(labels, ivec2(single - 1, 0), 0).a < 0.5;
   int token = int(texelFetch(tokens, at, 0).r & 0x7fffffffu);
   return texelFetch(palette, ivec2(token % WIDE, token / WIDE), 0).a < 0.5;
 }
@@ -107,7 +109,8 @@ void main() {
      * Draw points [drawn, until) on top of what is there; from the first one on, clear before.
      * @param {number} until
      * @param {{view: Float32Array, cut: number[], spacing: number, scale: number,
-     *   filter: null | {tokens: any, own: any, palette: any, classes: any}}} how
+     *   filter: null | {tokens: any, detail: any, palette: any, labels: any, own: any,
+     *   classes: any}}} how
      */
     draw(until, how) {
       const { gl, pass } = this;
@@ -125,7 +128,7 @@ void main() {
       const pixels = (how.spacing * this.height) / (2 * Math.tan(FIELD / 2));
       gl.uniform3f(pass.at.size, pixels, 1.2 * how.scale, 48 * how.scale);
       gl.uniform1i(pass.at.filtered, how.filter ? 1 : 0);
-      ["tokens", "own", "palette", "classes"].forEach((name, unit) => {
+      ["tokens", "detail", "palette", "labels", "own", "classes"].forEach((name, unit) => {
         gl.activeTexture(gl.TEXTURE0 + unit);
         gl.bindTexture(gl.TEXTURE_2D, how.filter ? how.filter[name].texture : null);
         gl.uniform1i(pass.at[name], unit);

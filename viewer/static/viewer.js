@@ -1,6 +1,6 @@
 /* The component: one canvas with one or more panels of the same cloud under the same camera. */
 (() => {
-  const { Camera, Pointing, Points, Panel, Colouring, Discs, Toolbar, WIDE, dataTexture, make } = window.s4;
+  const { Camera, Pointing, Points, Panel, Colouring, Discs, Toolbar, WIDE, dataTexture, inflate, make } = window.s4;
   const REST = 140; // ms without motion until everything is drawn
   const BUDGET = 28; // ms that a frame may take while moving
   const MODES = { colours: 0, palette: 1, tokens: 2 };
@@ -117,13 +117,15 @@
       this.loading = true;
       try {
         if (fresh && this.cloud === null) this.bar.say("Loading points …");
-        const [cloud, ...ids] = await Promise.all([
+        const [cloud, details, ...ids] = await Promise.all([
           fetched(scene.cloud.file, scene.cloud.key),
+          Promise.all(scene.panels.map((p) => (p.detail ? inflate(p.detail) : null))),
           ...scene.panels.map((p) => fetched(p.tokens.file, p.tokens.key)),
         ]);
         if (scene !== this.scene) return; // a newer one came meanwhile
         if (fresh) this.load(scene.cloud, cloud);
-        this.arrange(scene, ids);
+        this.walk = new Uint32Array(cloud, 12 * scene.cloud.count, scene.cloud.count);
+        this.arrange(scene, ids, details);
         this.measure = { name: fresh ? "shown" : "recoloured", began };
       } catch (error) {
         this.bar.say(`The points could not be loaded: ${error.message}`, true);
@@ -134,7 +136,7 @@
 
     load(spec, buffer) {
       const positions = new Float32Array(buffer, 0, 3 * spec.count);
-      this.points.load(positions, new Uint8Array(buffer, 12 * spec.count, 3 * spec.count));
+      this.points.load(positions, new Uint8Array(buffer, 16 * spec.count, 3 * spec.count));
       const home = !this.cloud || this.cloud.home !== spec.home;
       this.cloud = spec;
       this.stale = true;
@@ -149,14 +151,16 @@
       forget();
     }
 
-    arrange(scene, ids) {
+    arrange(scene, ids, details) {
       const before = this.filterKey();
       while (this.panels.length > scene.panels.length) this.panels.pop().free();
       scene.panels.forEach((spec, i) => {
         if (!this.panels[i]) this.panels[i] = new Panel(this.gl);
         const panel = this.panels[i];
-        if (panel.key !== spec.tokens.key) panel.members(spec.tokens.key, new Uint32Array(ids[i]));
-        panel.paint(spec);
+        if (panel.key !== spec.tokens.key) {
+          panel.members(spec.tokens.key, new Uint32Array(ids[i]), this.walk);
+        }
+        panel.paint(spec, details[i]);
         panel.discs = spec.discs ? new Float32Array(window.s4.bytes(spec.discs).buffer) : null;
       });
       const up = scene.cloud.up;
@@ -172,7 +176,7 @@
 
     /** What decides which points are drawn at all; other changes only need new colours. */
     filterKey() {
-      const hides = this.panels.map((p) => (p.hides ? p.rgba.filter((_, i) => i % 4 === 3) : ""));
+      const hides = this.panels.map((p) => p.hidden());
       const shape = this.panels.length;
       return `${this.cloud && this.cloud.key}|${this.cut}|${shape}|${hides}|${this.editor.filterKey()}`;
     }
@@ -315,7 +319,7 @@
         spacing: cloud.spacing * 1.5 * this.size * grown,
         scale: this.scale,
         filter: filtered
-          ? { tokens: first.tokens, own: this.own, palette: first.palette, classes: this.classes }
+          ? { ...first.textures(), own: this.own, classes: this.classes }
           : null,
       });
       if (this.sparse) points.drawn = until;

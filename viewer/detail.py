@@ -1,0 +1,33 @@
+"""Labels of single points, as a short text: only where they differ from their superpoint's."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import numpy as np
+
+from s4token import Segmentation
+
+BUDGET = 42_000
+"""Characters that a picture may spend on single points: an answer stays below 64 KB with them."""
+
+
+def differing(answer: Segmentation, labels: np.ndarray) -> np.ndarray:
+    """Return which points have another label than their superpoint, (N,) bool; labels: (M,)."""
+    return answer.labels != labels[answer.superpoints]
+
+
+def text_of(answer: Segmentation, labels: np.ndarray, walk: np.ndarray) -> str | None:
+    """Return the labels of single points as compressed text, None when it would be too long.
+
+    labels: (M,) label of each superpoint; walk: (N,) points in the order of ``Files.walk``. First
+    a bit per point, lowest first, says where a point differs; then each such point's label as a
+    byte. Points that differ lie in patches along the borders of superpoints, so along the walk
+    they come in runs, and few bytes say all.
+    """
+    differs = differing(answer, labels)[walk]
+    values = answer.labels[walk[differs]].astype(np.uint8)
+    bits = np.packbits(differs, bitorder="little")
+    out = base64.b64encode(zlib.compress(bits.tobytes() + values.tobytes(), 9)).decode("ascii")
+    return out if len(out) <= BUDGET else None
