@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 import s4token
 from s4token import PointCloud
 from tests.fakes import FakeModel, striped_cloud
-from viewer import corrections, edits, events, exchange, journal
+from viewer import corrections, edit_messages, edits, events, exchange, journal
 from viewer.controls import Controls
 from viewer.corrections import FIRST, NONE, UNLABELLED, Corrections, Desk
 from viewer.session import Store
@@ -35,14 +36,24 @@ acts = st.one_of(
     st.tuples(st.sampled_from(["undo", "redo"]), st.none(), st.none()),
     st.tuples(st.just("class"), st.none(), st.sampled_from(["lamp", "chair"])),
     st.tuples(st.just("import"), indices, st.sampled_from(["chair", "стол", None])),
+    st.tuples(st.just("instance"), indices, st.sampled_from(["chair", "стол"])),
+    st.tuples(st.just("split"), indices, st.integers(2, 5)),
 )
+
+
+def values_of(found: Corrections) -> list[list[int]]:
+    return [found.own.tolist(), found.instance.tolist(), found.piece.tolist()]
 
 
 def act(found: Corrections, op, index, label) -> None:
     """Do one random thing; what is not possible is refused and must change nothing."""
-    before = found.own.copy(), found.revision, len(found.journal.entries)
+    before = values_of(found), found.revision, len(found.journal.entries)
     try:
-        if op in ("set", "erase"):
+        if op == "instance":
+            found.set(index, label, instance=int(found.instance.max()) + 1)
+        elif op == "split":
+            found.split(index, found.pieces + 1 + np.arange(len(index)) % label)
+        elif op in ("set", "erase"):
             found.set(index, label, erase=op == "erase")
         elif op == "import":
             values = np.zeros(POINTS, dtype=np.uint8)
@@ -53,7 +64,7 @@ def act(found: Corrections, op, index, label) -> None:
         else:
             found.step(op)
     except ValueError:
-        assert (found.own == before[0]).all()
+        assert values_of(found) == before[0]
         assert (found.revision, len(found.journal.entries)) == before[1:]
 
 
@@ -69,17 +80,18 @@ def test_undoing_all_is_the_start_and_reopening_is_the_same(tmp_path_factory, to
         act(found, *one)
     found.journal.close()
     again = Corrections(POINTS, path)
-    assert (again.own == found.own).all() and again.names == found.names
+    assert values_of(again) == values_of(found) and again.names == found.names
+    assert again.pieces == again.piece.max()
     assert len(again.done) == len(found.done) and len(again.undone) == len(found.undone)
-    end, steps = again.own.copy(), len(again.done)
+    end, steps = values_of(again), len(again.done)
     for _ in range(steps):
         again.step("undo")
-    assert not again.own.any(), "undo all = start"
+    assert not np.any(values_of(again)) and again.pieces == 0, "undo all = start"
     with pytest.raises(ValueError, match="nothing to undo"):
         again.step("undo")
     for _ in range(steps):
         again.step("redo")
-    assert (again.own == end).all(), "redo all = end"
+    assert values_of(again) == end, "redo all = end"
     again.journal.close()
 
 
@@ -141,6 +153,15 @@ def test_damage_in_the_middle_is_said_and_kept(tmp_path):
         (
             {"journal": 1, "points": POINTS},
             {"op": "import", "labels": [], "points": "", "values": "eJxjYmIGAAAQAAc="},
+            "line 2 makes no sense",
+        ),
+        (
+            {"journal": 1, "points": POINTS},
+            {
+                "op": "split",
+                "points": corrections.pack(np.arange(4)),
+                "pieces": corrections.pack_values(np.arange(3)),
+            },
             "line 2 makes no sense",
         ),
     ],
@@ -282,10 +303,17 @@ def browser(app, handle, answers, n) -> np.ndarray:
     for answer in answers:
         for token, value in answer.get("tokens", []):
             own[ids == token] = value
-        if "points" in answer:
-            at = np.frombuffer(base64.b64decode(answer["points"]), "<u4")
-            own[at] = np.frombuffer(base64.b64decode(answer["values"]), np.uint8)
+        if "own" in answer:
+            at, values = unpacked(answer["own"], packed.walk, np.uint8)
+            own[at] = values
     return own
+
+
+def unpacked(text: str, walk: np.ndarray, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Read places in the file and their values, as the page's script does."""
+    data = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    marked = np.unpackbits(data[: (len(walk) + 7) // 8], bitorder="little")[: len(walk)] > 0
+    return walk[marked], data[(len(walk) + 7) // 8 :].view(dtype)
 
 
 def test_a_click_corrects_a_superpoint_and_the_patch_says_so(app, handle):
@@ -396,7 +424,7 @@ def test_forged_edits_are_refused_and_change_nothing(app, handle, tmp_path, case
 
 @pytest.mark.parametrize("data", [None, 7, "x", [], {"number": float("nan")}, {"number": -1}])
 def test_an_edit_without_a_number_is_no_edit(app, handle, data):
-    assert edits.parse_number(data) == -1
+    assert edit_messages.parse_number(data) == -1
     with pytest.raises(ValueError, match="Corrections:"):
         edits.apply(app, handle, data)
 

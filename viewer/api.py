@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import s4token
-from viewer import compare, events
+from viewer import events
 from viewer.controls import Controls, number
 from viewer.session import Session
 from viewer.shared import App
@@ -45,4 +47,31 @@ def segment(
     folder = Path(tempfile.mkdtemp(dir=folder))
     out = folder / f"{path.stem[:60]}.labels.ply"
     s4token.write(out, session.cloud, session.answer)
-    return out, compare.summary(session)
+    return out, summary(session)
+
+
+def summary(session: Session) -> Mapping[str, Any]:
+    """Return what was asked and found, JSON-ready."""
+    answer, cloud = session.answer, session.cloud
+    assert answer is not None and cloud is not None
+    counts = np.bincount(answer.labels, minlength=len(answer.classes) + 1).tolist()
+    names = ["unlabelled", *answer.classes]
+    return {
+        "scan": session.name,
+        "points": len(cloud),
+        "tokenizer": session.tokenizer,
+        "tokens": len(session.layer.encoding.groups),
+        "threshold": session.query.threshold,
+        "negatives": list(session.query.negatives),
+        "classes": [
+            {
+                "label": label,
+                "prompt": name,
+                "color": session.color(label),
+                "points": counts[label],
+                "percent": round(100 * counts[label] / len(cloud), 3),
+            }
+            for label, name in enumerate(names)
+        ],
+        "provenance": dict(answer.provenance),
+    }

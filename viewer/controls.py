@@ -125,7 +125,7 @@ def _coordinate(value: Any) -> bool:
 
 def parse_toggle(action: Any, label: Any, classes: int) -> tuple[str, int]:
     """Check a click on the legend; ValueError when it names no row."""
-    if action not in ("hide", "solo", "all") or type(label) is not int:
+    if action not in ("hide", "solo", "all", "lock") or type(label) is not int:
         raise ValueError("Legend: that click was not understood. Reload the page.")
     if not 0 <= label <= classes:
         raise ValueError(f"Legend: there is no row {label}; rows go from 0 to {classes}.")

@@ -1,4 +1,4 @@
-"""What a person corrected: a class per point that wins over the model, with undo to the start."""
+"""What a person said of points: class, instance, piece of a superpoint; with undo to the start."""
 
 from __future__ import annotations
 
@@ -32,25 +32,60 @@ def unpack(text: str) -> np.ndarray:
     return np.cumsum(np.frombuffer(zlib.decompress(base64.b64decode(text)), "<u4"), dtype=np.int64)
 
 
-@dataclass(frozen=True, eq=False)
-class Change:
-    """Hold what an edit did: point indices (K,), and their values before and after."""
+def pack_values(values: np.ndarray) -> str:
+    """Write whole numbers as text, compressed."""
+    data = zlib.compress(np.asarray(values).astype("<i4").tobytes(), 1)
+    return base64.b64encode(data).decode("ascii")
 
+
+def unpack_values(text: str) -> np.ndarray:
+    """Read what ``pack_values`` wrote, (K,) int32."""
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<i4").astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Hold what an edit did to one kind of value: points (K,), and values before and after.
+
+    kind: the name of the array in ``Corrections``: own, instance or piece.
+    """
+
+    kind: str
     index: np.ndarray
     before: np.ndarray
     after: np.ndarray
+
+
+Change = tuple[Part, ...]
+"""What an edit did, undone and redone as one; parts that change nothing are left out."""
+
+
+def points_of(change: Change, *kinds: str) -> np.ndarray:
+    """Return the points that a change touches, (K,) sorted; of these kinds, or of all."""
+    index = [p.index for p in change if not kinds or p.kind in kinds]
+    return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *index]))
+
+
+def _made(*parts: Part) -> Change:
+    return tuple(part for part in parts if len(part.index))
 
 
 class Corrections:
     """Hold the corrections of one scan and keep them on disk.
 
     own: (N,) uint8 values, one per point; names: classes, ``own`` value FIRST + i is names[i].
+    instance: (N,) int32, 0 = none. piece: (N,) int32, which piece of its superpoint a point belongs
+    to since that was split, 0 = of a whole one; cuts: how often that has changed.
     Every method that changes something writes the journal first; when that fails (OSError),
     nothing has changed.
     """
 
     def __init__(self, points: int, path: Path) -> None:
         self.own = np.zeros(points, dtype=np.uint8)
+        self.instance = np.zeros(points, dtype=np.int32)
+        self.piece = np.zeros(points, dtype=np.int32)
+        self.pieces = 0
+        self.cuts = 0
         self.names: list[str] = []
         self.done: list[Change] = []
         self.undone: list[Change] = []
@@ -68,11 +103,15 @@ class Corrections:
         if entry["op"] == "set":
             if entry["value"] >= FIRST:
                 self._know(entry["label"])
-            self._apply(self._change(unpack(entry["points"]), entry["value"]))
+            index = unpack(entry["points"])
+            self._apply(self._labelled(index, entry["value"], entry.get("instance")))
         elif entry["op"] == "import":
             table = self._table([self._know(name) for name in entry["labels"]])
             values = np.frombuffer(zlib.decompress(base64.b64decode(entry["values"])), np.uint8)
-            self._apply(self._change(unpack(entry["points"]), table[values]))
+            instances = unpack_values(entry["instances"]) if "instances" in entry else None
+            self._apply(self._labelled(unpack(entry["points"]), table[values], instances))
+        elif entry["op"] == "split":
+            self._apply(self._split(unpack(entry["points"]), unpack_values(entry["pieces"])))
         elif entry["op"] == "class":
             self._know(entry["label"])
         elif entry["op"] in ("undo", "redo"):
@@ -80,31 +119,58 @@ class Corrections:
         else:
             raise ValueError(f"unknown entry {entry['op']!r:.40}")
 
-    def _change(self, index: np.ndarray, value: int | np.ndarray) -> Change:
-        if len(index) and (index.min() < 0 or index.max() >= len(self.own)):
-            raise ValueError(f"points go from 0 to {len(self.own) - 1:,}")
-        after = np.broadcast_to(np.asarray(value, dtype=np.uint8), index.shape)
-        differs = self.own[index] != after
-        return Change(index[differs], self.own[index[differs]], after[differs])
-
     @staticmethod
     def _table(values: Sequence[int]) -> np.ndarray:
         """Return what turns an imported value (NONE, UNLABELLED, classes) into one here."""
         return np.array([NONE, UNLABELLED, *values], dtype=np.uint8)
 
+    def _part(self, kind: str, index: np.ndarray, values: np.ndarray | int) -> Part:
+        now = getattr(self, kind)
+        if len(index) and (index.min() < 0 or index.max() >= len(now)):
+            raise ValueError(f"points go from 0 to {len(now) - 1:,}")
+        after = np.broadcast_to(np.asarray(values, dtype=now.dtype), index.shape)
+        differs = now[index] != after
+        return Part(kind, index[differs], now[index[differs]], after[differs])
+
+    def _labelled(
+        self,
+        index: np.ndarray,
+        values: np.ndarray | int,
+        instances: np.ndarray | int | None = None,
+    ) -> Change:
+        """Give points classes; without instances, points of another class leave theirs."""
+        own = self._part("own", index, values)
+        if instances is None:
+            index = own.index[self.instance[own.index] > 0]
+            return _made(own, self._part("instance", index, 0))
+        if np.min(instances, initial=0) < 0:
+            raise ValueError(f"instances go from 0, not {np.min(instances)}")
+        return _made(own, self._part("instance", index, instances))
+
+    def _split(self, index: np.ndarray, pieces: np.ndarray) -> Change:
+        if pieces.shape != index.shape or (len(pieces) and pieces.min() < 1):
+            raise ValueError("a split needs a piece, 1 or more, for each of its points")
+        return _made(self._part("piece", index, pieces))
+
     def _apply(self, change: Change) -> None:
-        self.own[change.index] = change.after
+        self._write(change, back=False)
         self.done.append(change)
         self.undone.clear()
-        self.revision += 1
 
     def _step(self, op: str) -> Change:
         back = op == "undo"
         change = (self.done if back else self.undone).pop()
-        self.own[change.index] = change.before if back else change.after
+        self._write(change, back)
         (self.undone if back else self.done).append(change)
-        self.revision += 1
         return change
+
+    def _write(self, change: Change, back: bool) -> None:
+        for part in change:
+            getattr(self, part.kind)[part.index] = part.before if back else part.after
+            if part.kind == "piece":
+                self.pieces = int(self.piece.max())
+                self.cuts += 1
+        self.revision += 1
 
     def _know(self, name: str) -> int:
         if name not in self.names:
@@ -121,29 +187,43 @@ class Corrections:
         self._know(name)
         self.revision += 1
 
-    def set(self, index: np.ndarray, label: str | None, erase: bool = False) -> Change:
-        """Give sorted point indices a class (None: unlabelled), or erase their corrections."""
+    def set(
+        self,
+        index: np.ndarray,
+        label: str | None,
+        *,
+        erase: bool = False,
+        instance: int | None = None,
+    ) -> Change:
+        """Give sorted point indices a class (None: unlabelled), or erase their corrections.
+
+        instance: also makes them this instance, 1 or more; without it, points of another class
+        leave theirs.
+        """
         value = NONE if erase else UNLABELLED
         if label is not None:
             known = label in self.names
             if not known and len(self.names) >= MOST:
                 raise ValueError(f"Corrections: at most {MOST} classes are possible.")
             value = FIRST + (self.names.index(label) if known else len(self.names))
-        change = self._change(np.asarray(index, dtype=np.int64), value)
-        if not len(change.index):
+        change = self._labelled(np.asarray(index, dtype=np.int64), value, instance)
+        if not change:
             raise ValueError("Corrections: these points are so already; nothing changed.")
-        entry = {"op": "set", "label": label, "value": value, "points": pack(change.index)}
-        self.journal.append(entry)
+        entry = {"op": "set", "label": label, "value": value, "points": pack(points_of(change))}
+        self.journal.append(entry if instance is None else {**entry, "instance": instance})
         if label is not None:
             self._know(label)
         self._apply(change)
         return change
 
-    def take(self, values: np.ndarray, names: Sequence[str]) -> Change:
+    def take(
+        self, values: np.ndarray, names: Sequence[str], instances: np.ndarray | None = None
+    ) -> Change:
         """Give every point the value of an import, as one edit; ``names`` are its classes.
 
-        values: (N,), NONE, UNLABELLED, or FIRST + i for ``names[i]``. A change without points was
-        not written: nothing differs. ValueError when there are too many classes.
+        values: (N,), NONE, UNLABELLED, or FIRST + i for ``names[i]``; instances: (N,), 0 = none. A
+        change without points was not written: nothing differs. ValueError when there are too many
+        classes.
         """
         new = [name for name in names if name not in self.names]
         if len(self.names) + len(new) > MOST:
@@ -153,20 +233,29 @@ class Corrections:
             )
         known = [*self.names, *new]
         table = self._table([FIRST + known.index(name) for name in names])
-        change = self._change(np.arange(len(self.own)), table[values])
-        if not len(change.index):
+        change = self._labelled(np.arange(len(self.own)), table[values], instances)
+        if not change:
             return change
-        text = base64.b64encode(zlib.compress(values[change.index].astype(np.uint8).tobytes(), 1))
-        self.journal.append(
-            {
-                "op": "import",
-                "labels": list(names),
-                "points": pack(change.index),
-                "values": text.decode("ascii"),
-            }
-        )
+        index = points_of(change)
+        data = zlib.compress(values[index].astype(np.uint8).tobytes(), 1)
+        entry = {"op": "import", "labels": list(names), "points": pack(index)}
+        entry["values"] = base64.b64encode(data).decode("ascii")
+        if instances is not None:
+            entry["instances"] = pack_values(instances[index])
+        self.journal.append(entry)
         for name in names:
             self._know(name)
+        self._apply(change)
+        return change
+
+    def split(self, index: np.ndarray, pieces: np.ndarray) -> Change:
+        """Make sorted points belong to pieces of their superpoints; (K,) each, pieces 1 or more."""
+        index = np.asarray(index, dtype=np.int64)
+        change = self._split(index, np.asarray(pieces, dtype=np.int32))
+        if not change:
+            raise ValueError("Corrections: these superpoints are split so already.")
+        entry = {"op": "split", "points": pack(index), "pieces": pack_values(pieces)}
+        self.journal.append(entry)
         self._apply(change)
         return change
 

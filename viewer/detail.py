@@ -21,13 +21,17 @@ def differing(answer: Segmentation, labels: np.ndarray) -> np.ndarray:
 def text_of(answer: Segmentation, labels: np.ndarray, walk: np.ndarray) -> str | None:
     """Return the labels of single points as compressed text, None when it would be too long.
 
-    labels: (M,) label of each superpoint; walk: (N,) points in the order of ``Files.walk``. First
-    a bit per point, lowest first, says where a point differs; then each such point's label as a
-    byte. Points that differ lie in patches along the borders of superpoints, so along the walk
-    they come in runs, and few bytes say all.
+    labels: (M,) label of each superpoint; walk: (N,) points in the order of ``Files.walk``. Points
+    that differ lie in patches along the borders of superpoints, so along the walk they come in
+    runs, and few bytes say where and which.
     """
     differs = differing(answer, labels)[walk]
-    values = answer.labels[walk[differs]].astype(np.uint8)
-    bits = np.packbits(differs, bitorder="little")
-    out = base64.b64encode(zlib.compress(bits.tobytes() + values.tobytes(), 9)).decode("ascii")
+    out = packed_text(differs, answer.labels[walk[differs]].astype(np.uint8))
     return out if len(out) <= BUDGET else None
+
+
+def packed_text(mask: np.ndarray, values: np.ndarray) -> str:
+    """Write a bit per point, lowest first, then the values of the points that are marked."""
+    bits = np.packbits(mask, bitorder="little")
+    data = zlib.compress(bits.tobytes() + values.tobytes(), 9)
+    return base64.b64encode(data).decode("ascii")

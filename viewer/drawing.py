@@ -15,9 +15,7 @@ def visible_points(session: Session, cut: float) -> np.ndarray:
     assert session.cloud is not None
     mask = np.ones(len(session.cloud), dtype=bool)
     if session.hidden and session.answer is not None:
-        shown = np.ones(len(session.answer.classes) + 1, dtype=bool)
-        shown[list(session.hidden)] = False
-        mask &= shown[session.answer.labels]
+        mask &= ~np.isin(session.answer.labels, list(session.hidden))
     if cut < 1:
         height = session.cloud.points @ session.cloud.up.astype(session.cloud.points.dtype)
         mask &= height <= height.min() + cut * (height.max() - height.min())

@@ -2,100 +2,35 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from viewer import colors
-from viewer.corrections import FIRST, Change, Corrections
+from s4token import Superpoints
+from viewer import colors, suggest
+from viewer.corrections import Change, Corrections, points_of
+from viewer.detail import packed_text
+from viewer.edit_messages import Edit, parse
 from viewer.files import Packed
-from viewer.scene import text
+from viewer.overlay import corrected, divided, protected
 from viewer.session import Session
 from viewer.shared import App
-
-OPS = ("state", "label", "erase", "class", "undo", "redo", "propose")
-MOST_PROPOSED = 0.05
-"""Share of the superpoints that one proposal may name."""
-LONGEST = 80
-"""Characters of a class name."""
 
 Patch = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Edit:
-    """Hold a checked edit: its number on the page, what to do, and sorted point indices."""
+@dataclass(frozen=True, eq=False)
+class Work:
+    """Hold what an edit acts on: the page's scan with its splits, and what a person said of it."""
 
-    number: int
-    op: str
-    label: str | None = None
-    index: np.ndarray | None = None
-
-
-def parse_number(data: Any) -> int:
-    """Return the number by which a page tells answers apart, -1 when there is none."""
-    number = data.get("number") if isinstance(data, Mapping) else None
-    return number if type(number) is int and 0 <= number < 2**53 else -1
-
-
-def parse(data: Any, session: Session, packed: Packed, known: tuple[str, ...]) -> Edit:
-    """Check an edit; ValueError, with nothing changed, for anything that a page would not send."""
-    if not isinstance(data, Mapping) or data.get("op") not in OPS:
-        raise ValueError("Corrections: that edit was not understood. Reload the page.")
-    if data.get("cloud") != packed.key:
-        raise ValueError("Corrections: that edit was for a scan that is no longer open here.")
-    op, number = data["op"], parse_number(data)
-    if op == "class":
-        return Edit(number, op, parse_name(data.get("name")))
-    label = None
-    if op in ("label", "propose"):
-        label = data.get("label")
-        if not isinstance(label, str) or label not in known:
-            raise ValueError(f"Corrections: there is no class {label!r:.40}.")
-    if op not in ("label", "erase"):
-        return Edit(number, op, label)
-    return Edit(number, op, label, parse_points(data, session, packed))
-
-
-def parse_name(name: Any) -> str:
-    """Return the name of a new class; ValueError when it is empty or too long."""
-    clean = "".join(c if c.isprintable() else " " for c in name) if isinstance(name, str) else ""
-    clean = " ".join(clean.split())
-    if not clean or len(clean) > LONGEST:
-        raise ValueError(f"Corrections: a class needs a name of 1 to {LONGEST} characters.")
-    if clean.casefold() == "unlabelled":
-        raise ValueError("Corrections: 'unlabelled' is what points without a class are called.")
-    return clean
-
-
-def parse_points(data: Mapping[str, Any], session: Session, packed: Packed) -> np.ndarray:
-    """Return the points that an edit names, sorted; by superpoints, or by bits in file order."""
-    assert session.cloud is not None
-    count, n = len(session.layer.encoding.groups), len(session.cloud)
-    tokens, bits = data.get("tokens"), data.get("points")
-    if isinstance(tokens, list) and bits is None:
-        if not 1 <= len(tokens) <= count or not all(
-            type(t) is int and 0 <= t < count for t in tokens
-        ):
-            raise ValueError(f"Corrections: superpoints go from 0 to {count - 1:,}.")
-        chosen = np.zeros(count, dtype=bool)
-        chosen[tokens] = True
-        return np.flatnonzero(chosen[session.layer.nearest])
-    if not isinstance(bits, str) or tokens is not None or len(bits) > 4 * (n // 24 + 2):
-        raise ValueError("Corrections: that edit names no points. Reload the page.")
-    try:
-        raw = base64.b64decode(bits, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("Corrections: that edit names no points. Reload the page.") from error
-    inside = np.unpackbits(np.frombuffer(raw, np.uint8), bitorder="little")
-    if len(raw) != (n + 7) // 8 or inside[n:].any():
-        raise ValueError(f"Corrections: expected one bit for each of {n:,} points.")
-    return np.sort(packed.order[inside[:n] > 0]).astype(np.int64)
+    app: App
+    handle: str
+    session: Session
+    found: Corrections
+    packed: Packed
+    pieces: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 def classes_of(session: Session, found: Corrections) -> tuple[str, ...]:
@@ -114,7 +49,10 @@ def state(session: Session, found: Corrections) -> Patch:
     known = classes_of(session, found)
     return {
         "revision": found.revision,
-        "classes": [{"name": n, "color": color_of(session, n, known)} for n in known],
+        "classes": [
+            {"name": n, "color": color_of(session, n, known), "locked": n in session.locked}
+            for n in known
+        ],
         "table": list(found.names),
         "hidden": [i for i, n in enumerate(found.names) if 1 + known.index(n) in session.hidden],
         "unlabelled": 0 not in session.hidden,
@@ -126,94 +64,188 @@ def state(session: Session, found: Corrections) -> Patch:
 
 def patch(found: Corrections, change: Change, session: Session, packed: Packed) -> Patch:
     """Return the values that a change left: per superpoint if it can be, else per point."""
-    nearest = session.layer.nearest
-    count = len(session.layer.encoding.groups)
+    out: Patch = {}
+    walk = packed.order[packed.walk]
+    for kind in ("instance", "own"):
+        index = points_of(change, kind)
+        if not len(index):
+            continue
+        touched = np.zeros(len(found.own), dtype=bool)
+        touched[index] = True
+        values = getattr(found, kind)[walk[touched[walk]]]
+        out[kind] = packed_text(touched[walk], values.astype("<u4" if kind == "instance" else "u1"))
+    whole = _whole(found, points_of(change, "own"), session)
+    if whole is not None:
+        del out["own"]
+        out["tokens"] = whole
+    return out
+
+
+def _whole(found: Corrections, index: np.ndarray, session: Session) -> list[list[int]] | None:
+    """Return superpoints and their values where every point of each has the same one."""
+    nearest, count = session.layer.nearest, len(session.layer.encoding.groups)
     touched = np.zeros(count, dtype=bool)
-    touched[nearest[change.index]] = True
+    touched[nearest[index]] = True
     inside = np.flatnonzero(touched[nearest])
     low, high = np.full(count, 255, np.uint8), np.zeros(count, np.uint8)
     np.minimum.at(low, nearest[inside], found.own[inside])
     np.maximum.at(high, nearest[inside], found.own[inside])
-    if (low[touched] == high[touched]).all():
-        return {"tokens": [[int(t), int(low[t])] for t in np.flatnonzero(touched)]}
-    return {
-        "points": text(packed.place[change.index].astype("<u4")),
-        "values": text(found.own[change.index]),
-    }
-
-
-def propose(session: Session, found: Corrections, label: str) -> np.ndarray:
-    """Return the superpoints that look like those corrected to a class, (K,) ids.
-
-    Corrected superpoints are prototypes: the mean feature of each class. Proposed are those that
-    nobody corrected yet and that are nearer to this class's prototype than to any other's: the
-    most similar ones, at most a twentieth of all. Raises ValueError without a prototype.
-    """
-    features, count = session.layer.encoding.features, len(session.layer.encoding.groups)
-    width = FIRST + len(found.names)
-    votes = np.bincount(
-        session.layer.nearest.astype(np.int64) * width + found.own, minlength=count * width
-    ).reshape(count, width)
-    value = votes.argmax(axis=1)
-    mine = FIRST + found.names.index(label) if label in found.names else -1
-    if not (value == mine).any():
-        raise ValueError(f"Propose: first label a superpoint as {label}; what looks like it comes.")
-    known = [v for v in np.unique(value) if v >= FIRST]
-    means = np.stack([features[value == v].mean(axis=0) for v in known])
-    cosine = features @ (means / np.linalg.norm(means, axis=1, keepdims=True)).T
-    nearest = np.asarray(known)[cosine.argmax(axis=1)] == mine
-    could = np.flatnonzero((value == 0) & nearest)
-    order = np.argsort(-cosine[could, known.index(mine)], kind="stable")
-    return np.sort(could[order[: math.ceil(MOST_PROPOSED * count)]])
+    if not len(index) or (low[touched] != high[touched]).any():
+        return None
+    return [[int(t), int(low[t])] for t in np.flatnonzero(touched)]
 
 
 def apply(app: App, handle: str, data: Any) -> Patch:
     """Do what a page asks; it is on disk when this returns.
 
-    Raises ValueError for what is not possible and OSError when the disk refuses, both with
+    The answer has "refresh" when superpoints are other ones now, so that the page needs a new
+    scene. Raises ValueError for what is not possible and OSError when the disk refuses, both with
     nothing changed.
     """
-    session = app.store.get(handle)
-    found = app.desk.get(handle)
-    if session.cloud is None or found is None:
-        raise ValueError("Corrections: open a scan first.")
-    packed = app.files.cloud(session.cloud)
+    work = _work(app, handle)
+    edit = parse(data, work.session, work.packed, classes_of(work.session, work.found))
+    if edit.op == "split":  # slow: not while others wait
+        work = replace(work, pieces=_cut(work.session, edit))
     with app.desk.lock:
-        edit = parse(data, session, packed, classes_of(session, found))
         if edit.op != "state" and not app.desk.owns(handle):
             raise ValueError(
                 "Corrections: this scan is being corrected on another page. Choose the view "
                 "Annotate again to go on here."
             )
-        answer, said = _do(app, found, edit, session, packed)
-    name = {"added": edit.label} if edit.op == "class" else {}
-    return {**answer, **state(session, found), **name, "said": said}
+        answer, said = DO[edit.op](work, edit)
+        now = divided(app, handle, app.store.get(handle))
+        name = {"added": edit.label} if edit.op == "class" else {}
+        return {**answer, **state(now, work.found), **name, "said": said}
 
 
-def _do(
-    app: App, found: Corrections, edit: Edit, session: Session, packed: Packed
-) -> tuple[Patch, str]:
-    if edit.op == "state":
-        key = app.files.replace(packed.key, found.own[packed.order].tobytes())
-        return {"file": app.files.reference(key)}, ""
-    if edit.op == "propose":
-        assert edit.label is not None
-        tokens = propose(session, found, edit.label)
-        said = f"{len(tokens):,} superpoints look like {edit.label}. Enter takes them over."
-        return {"select": tokens.tolist()}, said if len(
-            tokens
-        ) else f"Nothing else looks like {edit.label}."
-    if edit.op == "class":
-        assert edit.label is not None
-        found.add_class(edit.label)
-        return {}, f"{edit.label}: new class"
-    if edit.index is not None:
-        change = found.set(edit.index, edit.label, erase=edit.op == "erase")
-        what = f"are {edit.label}" if edit.op == "label" else "are as the model says"
-        said = f"{len(change.index):,} points {what}. Saved."
-    else:
-        change = found.step(edit.op)
-        said = (
-            f"{'Undone' if edit.op == 'undo' else 'Redone'}: {len(change.index):,} points. Saved."
+def _work(app: App, handle: str) -> Work:
+    session = app.store.get(handle)
+    found = app.desk.get(handle)
+    if session.cloud is None or found is None:
+        raise ValueError("Corrections: open a scan first.")
+    packed = app.files.cloud(session.cloud)
+    return Work(app, handle, divided(app, handle, session), found, packed)
+
+
+def _cut(session: Session, edit: Edit) -> dict[int, np.ndarray]:
+    """Return for each superpoint to split which part each of its points falls into, from 0."""
+    assert session.cloud is not None
+    groups = session.layer.encoding.groups
+    if not groups.is_partition:
+        raise ValueError("Split: only superpoints can be split. Choose the tokenizer Superpoints.")
+    small = [t for t in edit.tokens if groups.sizes[t] < edit.parts]
+    if small:
+        raise ValueError(
+            f"Split: superpoint {small[0]} has {groups.sizes[small[0]]:,} points; "
+            f"it cannot be cut into {edit.parts}."
         )
-    return patch(found, change, session, packed), said
+    cut = Superpoints(count=edit.parts)
+    return {t: cut(session.cloud.select(groups[t])).labels for t in edit.tokens}
+
+
+def _state(work: Work, edit: Edit) -> tuple[Patch, str]:
+    """Bring a page up to date: classes of all points, and instances when there are some."""
+    found, order = work.found, work.packed.order
+    data = found.own[order].tobytes()
+    if found.instance.any():
+        data = found.instance[order].astype("<u4").tobytes() + data
+    key = work.app.files.replace(work.packed.key, data)
+    return {"file": work.app.files.reference(key)}, ""
+
+
+def _class(work: Work, edit: Edit) -> tuple[Patch, str]:
+    assert edit.label is not None
+    work.found.add_class(edit.label)
+    return {}, f"{edit.label}: new class"
+
+
+def _set(work: Work, edit: Edit) -> tuple[Patch, str]:
+    """Label, erase, or make an instance; points of locked and hidden classes are kept."""
+    assert edit.index is not None
+    found, session = work.found, work.session
+    if edit.label is not None and edit.label in session.locked:
+        raise ValueError(f"Corrections: {edit.label} is locked. Unlock it first (M).")
+    safe = protected(corrected(work.app, work.handle, session))[edit.index]
+    kept, index = int(safe.sum()), edit.index[~safe]
+    if not len(index):
+        raise ValueError(
+            f"Corrections: all {kept:,} points are of locked or hidden classes; nothing changed."
+        )
+    instance = int(found.instance.max()) + 1 if edit.op == "instance" else None
+    change = found.set(index, edit.label, erase=edit.op == "erase", instance=instance)
+    what = {
+        "label": f"are {edit.label}",
+        "erase": "are as the model says",
+        "instance": f"are {edit.label} #{instance}",
+    }[edit.op]
+    said = f"{len(points_of(change)):,} points {what}. Saved."
+    if kept:
+        said += f" {kept:,} points of locked or hidden classes were kept."
+    return patch(found, change, session, work.packed), said
+
+
+def _split(work: Work, edit: Edit) -> tuple[Patch, str]:
+    found, layer = work.found, work.session.layer
+    if divided(work.app, work.handle, work.app.store.get(work.handle)).layer is not layer:
+        raise ValueError("Split: the superpoints changed meanwhile. Select again.")
+    groups = layer.encoding.groups
+    first = 1 + found.pieces
+    index = np.concatenate([groups[t] for t in work.pieces])
+    parts = [first + i * edit.parts + part for i, part in enumerate(work.pieces.values())]
+    order = np.argsort(index)
+    found.split(index[order], np.concatenate(parts)[order])
+    what = (
+        f"Superpoint {edit.tokens[0]} was"
+        if len(edit.tokens) == 1
+        else (f"{len(edit.tokens)} superpoints were")
+    )
+    return {"refresh": True}, f"{what} cut into {edit.parts} parts. Saved."
+
+
+def _step(work: Work, edit: Edit) -> tuple[Patch, str]:
+    change = work.found.step(edit.op)
+    session = divided(work.app, work.handle, work.app.store.get(work.handle))
+    done = "Undone" if edit.op == "undo" else "Redone"
+    said = f"{done}: {len(points_of(change)):,} points. Saved."
+    if any(part.kind == "piece" for part in change):
+        return {"refresh": True}, said
+    return patch(work.found, change, session, work.packed), said
+
+
+def _propose(work: Work, edit: Edit) -> tuple[Patch, str]:
+    assert edit.label is not None
+    tokens = suggest.propose(work.session, work.found, edit.label)
+    if not len(tokens):
+        return {"select": []}, f"Nothing else looks like {edit.label}."
+    said = f"{len(tokens):,} superpoints look like {edit.label}. Enter takes them over."
+    return {"select": tokens.tolist()}, said
+
+
+def _next(work: Work, edit: Edit) -> tuple[Patch, str]:
+    session = corrected(work.app, work.handle, work.session)
+    token = suggest.following(session, work.found, edit.after)
+    if token is None:
+        return {"select": []}, "Next: every superpoint was corrected, or is locked or hidden."
+    assert session.answer is not None
+    members = session.layer.encoding.groups[token]
+    sure = float(session.answer.confidence[members].mean())
+    said = f"Superpoint {token}: {len(members):,} points, the model is {sure:.0%} sure."
+    return {"select": [token], "focus": token}, said
+
+
+def _lock(work: Work, edit: Edit) -> tuple[Patch, str]:
+    name = edit.label
+    assert name is not None
+    session, _ = work.app.store.update(
+        work.handle, lambda now: replace(now, locked=now.locked ^ {name})
+    )
+    if name in session.locked:
+        return {}, f"{name} is locked: no edit changes its points."
+    return {}, f"{name} is unlocked."
+
+
+DO = {
+    "state": _state, "class": _class, "label": _set, "erase": _set, "instance": _set,
+    "split": _split, "undo": _step, "redo": _step, "propose": _propose, "next": _next,
+    "lock": _lock,
+}  # fmt: skip

@@ -20,6 +20,7 @@ from s4token import PointCloud
 from viewer import detail, drawing, edits, links, panels, scene, thresholds
 from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
 from viewer.figures import Look
+from viewer.overlay import corrected, divided
 from viewer.session import Layer, Query, Session
 from viewer.shared import App
 
@@ -159,13 +160,9 @@ def _restored(app: App, handle: str, session: Session) -> str:
     except (ValueError, OSError) as error:
         return f"Corrections could not be read: {error}"
     said = f"{found.count:,} corrected points were restored." if found.count else ""
+    if not app.desk.owns(handle):
+        said += " It is open on another page, too; the one that chose Annotate last may change it."
     return f"{said} {found.journal.note}".strip()
-
-
-def corrected(app: App, handle: str, session: Session) -> Session:
-    """Return the session with corrections in its answer, as legend, pictures and export show it."""
-    found = app.desk.get(handle)
-    return session if found is None else replace(session, answer=found.over(session.answer))
 
 
 def _opened(session: Session) -> str:
@@ -295,11 +292,17 @@ def redraw(app: App, handle: str, c: Controls) -> Screen:
 
 
 def toggle(app: App, handle: str, action: Any, label: Any, c: Controls) -> Screen:
-    """Hide or show one class, show it alone, or show all."""
+    """Hide or show one class, show it alone, show all, or lock one so that no edit changes it."""
     session = corrected(app, handle, app.store.get(handle))
     if session.answer is None:
         raise ValueError("Legend: it is empty. Type words and press Find first.")
     action, label = parse_toggle(action, label, len(session.answer.classes))
+    if action == "lock":
+        name = ("unlabelled", *session.answer.classes)[label]
+        locked = lambda s: replace(s, locked=s.locked ^ {name})  # noqa: E731
+        session, note = app.store.update(handle, locked)
+        said = "locked: no edit changes its points" if name in session.locked else "unlocked"
+        return _screen(app, handle, session, c, note or f"{name} is {said}.")
     others = frozenset(range(len(session.answer.classes) + 1)) - {label}
     hidden = {
         "hide": session.hidden ^ {label},
@@ -337,7 +340,7 @@ def tune(app: App, handle: str, action: str, label: Any, value: Any, c: Controls
 
 def explain(app: App, handle: str, data: Any) -> Screen:
     """Say why the superpoint that was clicked has its label."""
-    session = app.store.get(handle)
+    session = divided(app, handle, app.store.get(handle))
     return Screen(why=panels.why(session, parse_pick(data, len(session.layer.encoding.groups))))
 
 
@@ -345,7 +348,7 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
     classes = session.answer.classes if session.answer is not None else ()
     heat = c.heat if c.heat in classes else (classes[0] if classes else None)
     c = replace(c, heat=heat)
-    asked, session = session, corrected(app, handle, session)
+    asked, session = divided(app, handle, session), corrected(app, handle, session)
     screen = Screen(
         status=status,
         legend=panels.legend(session) + thresholds.block(asked),

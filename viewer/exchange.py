@@ -71,7 +71,8 @@ def export(app: App, handle: str, kind: str, folder: Path) -> tuple[list[Path], 
     if kind not in FORMATS:
         raise ValueError(f"Export: there is no format {kind!r:.40}; choose one of the list.")
     session = events.corrected(app, handle, app.store.get(handle))
-    found = labelling(session)
+    made = app.desk.get(handle)
+    found = labelling(session, made.instance if made and made.instance.any() else None)
     assert session.cloud is not None
     chosen = FORMATS[kind]
     folder.mkdir(parents=True, exist_ok=True)
@@ -187,7 +188,7 @@ def load(
             )
         now, note = app.store.update(handle, lambda s: events.unless_changed(s, before, asked))
         try:
-            change = corrections.take(values, names)
+            change = corrections.take(values, names, found.instances)
         except (ValueError, OSError):
             app.store.update(handle, lambda s: before if s is now else s)
             raise
@@ -197,9 +198,7 @@ def load(
     )
     if query is not None:
         said += " Its words are asked again."
-    said += " One undo takes the labels back." if len(change.index) else " Nothing differed."
-    if found.instances is not None and found.instances.any():
-        said += " Its instances are not shown here."
+    said += " One undo takes the labels back." if change else " Nothing differed."
     view = c.view if c.view in ("Labels", "Annotate") else "Labels"
     screen = events.redraw(app, handle, replace(c, view=view))
     return replace(screen, status=f"{said} {note}".strip()), query

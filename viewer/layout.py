@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from viewer import edits, events, panels, thresholds
+from viewer import edit_messages, edits, events, panels, thresholds
 from viewer.api_layout import endpoints
 from viewer.compare_layout import compare_tab
 from viewer.controls import SCALES, VIEWS, Controls
@@ -274,24 +276,28 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
 
 
 def _wire_edits(app: App, page: Page) -> None:
-    def edited(event: gr.EventData, handle: str) -> list[Any]:
-        number = edits.parse_number(event._data)
+    def edited(event: gr.EventData, handle: str, *values: Any) -> list[Any]:
+        number = edit_messages.parse_number(event._data)
 
         def work() -> list[Any]:
             answer = edits.apply(app, handle, event._data)
             session = events.corrected(app, handle, app.store.get(handle))
             legend = panels.legend(session) + thresholds.block(app.store.get(handle))
-            return [{**answer, "number": number}, gr.skip(), legend]
+            scene = gr.skip()
+            if answer.get("refresh"):
+                scene = events.redraw(app, handle, Controls.of(*values)).scene
+            return [{**answer, "number": number}, gr.skip(), legend, scene]
 
         done = guarded(work)
         if isinstance(done, Screen):  # refused: nothing has changed
-            return [{"number": number, "error": done.status}, status_of(done), gr.skip()]
+            said = {"number": number, "error": done.status}
+            return [said, status_of(done), gr.skip(), gr.skip()]
         return done
 
     page.canvas.edit(
         edited,
-        [page.handle],
-        [page.mailbox, page.status, page.legend],
+        page.inputs,
+        [page.mailbox, page.status, page.legend, page.canvas],
         trigger_mode="multiple",
         api_visibility="private",
         **QUICK,

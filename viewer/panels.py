@@ -45,7 +45,7 @@ def chip(color: str) -> str:
 
 
 def legend(session: Session) -> str:
-    """Write the table of classes with counts, percent, hide and solo; "" without an answer."""
+    """Write the table of classes: counts, percent, hide, solo, lock; "" without an answer."""
     answer = session.answer
     if answer is None:
         return ""
@@ -92,7 +92,10 @@ def _legend_row(session: Session, label: int, count: int, total: int) -> str:
         f'<button type="button" data-action="hide" data-label="{label}" aria-pressed="{_bool(off)}"'
         f' aria-label="hide {text}">{"show" if off else "hide"}</button>'
         f'<button type="button" data-action="solo" data-label="{label}" '
-        f'aria-pressed="{_bool(alone)}" aria-label="only {text}">only</button></td></tr>'
+        f'aria-pressed="{_bool(alone)}" aria-label="only {text}">only</button>'
+        f'<button type="button" data-action="lock" data-label="{label}" aria-label="lock {text}" '
+        f'aria-pressed="{_bool(name in session.locked)}" '
+        'title="No edit changes the points of a locked class">lock</button></td></tr>'
     )
 
 

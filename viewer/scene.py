@@ -107,7 +107,7 @@ def class_colors(session: Session) -> np.ndarray:
     count = len(session.answer.classes) + 1
     out = np.full((count, 4), 255, dtype=np.uint8)
     out[:, :3] = rgb([session.color(label) for label in range(count)])
-    out[list(session.hidden), 3] = 0
+    out[np.isin(np.arange(count), list(session.hidden)), 3] = 0  # classes may be gone by an undo
     return out
 
 

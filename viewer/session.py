@@ -145,8 +145,9 @@ class Session:
     """Hold one page's scan, its encodings and the last answer; cloud None: nothing is open.
 
     suggestions: what the scan is known to hold; truth: the scan with its own labels, if it has any;
-    hidden: labels that are not drawn; paint: colours that were chosen, by prompt; factor: by what
-    the units of the scan were multiplied before its layers were made.
+    hidden: labels that are not drawn; locked: names of classes that no edit changes; paint:
+    colours that were chosen, by prompt; factor: by what the units of the scan were multiplied
+    before its layers were made.
     """
 
     name: str = ""
@@ -158,6 +159,7 @@ class Session:
     query: Query = Query()
     answer: Segmentation | None = None
     hidden: frozenset[int] = frozenset()
+    locked: frozenset[str] = frozenset()
     paint: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     factor: float = 1.0
 

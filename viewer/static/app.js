@@ -52,6 +52,19 @@
     }
   };
 
+  /* A slider's number field counts only once it is left: count a pause or Enter as well. */
+  const PAUSE = 500; // ms
+  let typed = 0;
+  const settle = (field) => field.dispatchEvent(new Event("blur"));
+  const numbers = (event) => {
+    const field = event.target;
+    if (!(field instanceof HTMLInputElement) || field.type !== "number") return;
+    if (!field.closest("#s4-cut")) return;
+    clearTimeout(typed);
+    if (event.type === "input") typed = setTimeout(() => { if (field.value) settle(field); }, PAUSE);
+    else if (event.key === "Enter") settle(field);
+  };
+
   const announce = () => {
     for (const id of ["s4-status", "s4-compare-status", "s4-train-status"]) {
       const line = document.getElementById(id);
@@ -70,6 +83,7 @@
   };
 
   const start = () => {
+    for (const name of ["input", "keydown"]) document.addEventListener(name, numbers);
     new MutationObserver((changes) => {
       for (const change of changes) change.removedNodes.forEach(release);
       announce();

@@ -1,47 +1,16 @@
-/* Correcting labels: a selection, a class to give, and one edit at a time to the server, which
-   has it on disk before it answers. */
+/* Correcting labels: shapes that are drawn, the selection they make, and what is done with it. */
 (() => {
-  const { SELECTED, maskOf, pointsInside, pointsSeen, wholeTokens } = window.s4;
-  const { modeOf, combine, step, bitsOf } = window.s4;
-  const { bytes, base64 } = window.s4;
-  const TOOLS = ["move", "label", "lasso", "box", "brush"];
+  const { SELECTED, maskOf, pointsInside, pointsSeen, wholeTokens, Edits } = window.s4;
+  const { modeOf, combine, step, bitsOf, chosenTokens, base64, FIELD } = window.s4;
+  const TOOLS = ["move", "label", "lasso", "box", "brush", "polygon"];
   const BRUSH = 14; // CSS pixels
-  const CLASS_OFFSET = 2; // a point's byte: 0 not corrected, 1 unlabelled, from 2 on a class
+  const MODES = ["through", "whole", "objects"];
 
-  class Editor {
+  class Editor extends Edits {
     /** @param {any} viewer */
     constructor(viewer) {
-      this.viewer = viewer;
+      super(viewer);
       this.shape = null;
-      this.names = [];
-      this.active = 0;
-      this.queue = [];
-      this.sent = null;
-      this.counter = 0;
-      this.reset(0);
-    }
-
-    /** Forget a scan's corrections. */
-    reset(count) {
-      this.own = new Uint8Array(count);
-      this.revision = 0;
-      this.hidden = [];
-      this.queue = [];
-      this.sent = null;
-      this.viewer.selected = 0;
-    }
-
-    waiting() {
-      return this.sent !== null || this.queue.length > 0;
-    }
-
-    /** Whether some corrected points are hidden. */
-    hides() {
-      return this.hidden.length > 0 && Boolean(this.viewer.scene.own);
-    }
-
-    filterKey() {
-      return this.hidden.length ? `${this.hidden}|${this.revision}` : "";
     }
 
     /** Take what a scene says about corrections. */
@@ -56,53 +25,25 @@
         this.hidden = [];
       }
       if (!edit) {
-        if (viewer.selected) this.select(new Uint8Array(this.own.length), "replace");
+        this.drop();
+        if (viewer.selected) this.selectNothing();
         viewer.tool = viewer.surface.dataset.tool = "move";
+      } else if (viewer.selected) {
+        this.select(this.own.map((v) => (v >= SELECTED ? 1 : 0)), "replace"); // less what is hidden
       }
       viewer.bar.update();
     }
 
-    takeState(state) {
-      const { viewer } = this;
-      const held = this.names[this.active];
-      this.classes = state.classes;
-      this.names = state.classes.map((c) => c.name);
-      this.active = Math.max(0, this.names.indexOf(held));
-      if (state.added) this.active = Math.max(0, this.names.indexOf(state.added));
-      viewer.can = { undo: state.undo, redo: state.redo };
-      const colors = ["#000000", "#9AA0A6", ...state.palette];
-      this.hidden = state.hidden.map((i) => i + CLASS_OFFSET);
-      if (!state.unlabelled) this.hidden.push(1);
-      viewer.paintClasses(colors, this.hidden);
-      this.table = state.table;
-      this.list();
-    }
-
-    /** List the classes anew, unless somebody is typing the name of another one. */
-    list() {
-      const add = (name) => this.send({ op: "class", name });
-      this.viewer.bar.listClasses(this.classes, this.active, (i) => this.choose(i), add);
-      this.viewer.bar.update();
-    }
-
-    choose(i) {
-      if (!this.viewer.editing() || i >= this.names.length) return;
-      this.active = i;
-      this.list();
-    }
-
-    /** Name of the correction of a point, "" where there is none. */
-    nameOf(point) {
-      const label = this.own[point] & 127;
-      if (!label || !this.table) return "";
-      return label === 1 ? "unlabelled" : this.table[label - CLASS_OFFSET] || "";
-    }
-
     // -- selecting --------------------------------------------------------------------------------
 
-    start(place) {
+    start(place, event) {
       const kind = this.viewer.tool;
-      this.shape = { kind, path: [place], radius: BRUSH };
+      if (kind === "polygon") {
+        this.corner(place, event);
+        if (this.shape.corners.length > 1) return;
+      } else {
+        this.shape = { kind, path: [place], radius: BRUSH };
+      }
       this.box = this.viewer.boxAt(...place);
       this.viewer.write();
       if (!this.viewer.through) setTimeout(() => this.seen(), 0); // while it is being drawn
@@ -110,8 +51,39 @@
 
     extend(place) {
       if (!this.shape) return;
-      this.shape.path.push(place);
+      if (this.shape.corners) this.trail(place);
+      else this.shape.path.push(place);
       this.viewer.write();
+    }
+
+    /** Add a corner to the polygon; the keys held at the last one say what it does. */
+    corner(place, event) {
+      if (!this.shape) this.shape = { kind: "polygon", corners: [], path: [], radius: BRUSH };
+      const { corners } = this.shape;
+      const [x, y] = corners[corners.length - 1] || [Infinity, Infinity];
+      if (Math.hypot(place[0] - x, place[1] - y) > 2) corners.push(place);
+      this.shape.mode = modeOf(event);
+      this.trail(place);
+    }
+
+    /** Let the polygon's open end follow the pointer. */
+    trail(place) {
+      if (!this.shape || !this.shape.corners) return;
+      this.shape.path = [...this.shape.corners, place];
+      this.viewer.write();
+    }
+
+    /** Close the polygon and select with it; false when none is being drawn. */
+    close() {
+      const { shape, viewer } = this;
+      if (!shape || !shape.corners) return false;
+      if (shape.corners.length < 3) {
+        viewer.bar.say("A polygon needs three corners. Escape leaves it.");
+        return true;
+      }
+      this.shape = null;
+      this.selectInside(shape, shape.corners, shape.mode);
+      return true;
     }
 
     drop() {
@@ -122,18 +94,23 @@
 
     end(event) {
       const { shape, viewer } = this;
+      if (!shape || shape.corners) return;
       this.shape = null;
-      if (!shape) return;
       const far = shape.path.some(([x, y]) =>
         Math.hypot(x - shape.path[0][0], y - shape.path[0][1]) > 4);
       if (!far && shape.kind !== "brush") {
         this.toggle(viewer.pick(shape.path[0]), event);
       } else {
-        const began = performance.now();
-        this.select(this.inside(shape), modeOf(event));
-        viewer.times.selected = performance.now() - began;
+        this.selectInside(shape, shape.path, modeOf(event));
       }
       viewer.dirty = true;
+    }
+
+    selectInside(shape, path, mode) {
+      const began = performance.now();
+      this.select(this.inside({ ...shape, path }), mode);
+      this.viewer.times.selected = performance.now() - began;
+      this.viewer.dirty = true;
     }
 
     /** Which points can be seen, and how many of each superpoint; found once per picture. */
@@ -141,12 +118,13 @@
       const { points, panels, cloud } = this.viewer;
       const { positions, width, height } = points;
       const ids = points.all();
-      if (this.look && this.look.ids === ids) return this.look;
+      const { key } = panels[0];
+      if (this.look && this.look.ids === ids && this.look.key === key) return this.look;
       const view = this.viewer.view();
       const mine = pointsSeen({ positions, view, ids, width, height, spacing: cloud.spacing });
       const sizes = new Uint32Array(panels[0].sizes.length);
       mine.forEach((v, i) => { sizes[panels[0].ids[i] & 0x7fffffff] += v; });
-      this.look = { ids, points: mine, sizes };
+      this.look = { ids, key, points: mine, sizes };
       return this.look;
     }
 
@@ -194,11 +172,50 @@
       this.select(inside, mode);
     }
 
+    /** Change the selection; what the legend hides is never in it. */
     select(inside, mode) {
+      const [panel] = this.viewer.panels;
+      if ((panel && panel.hides) || this.hides()) {
+        const shown = this.shown();
+        for (let i = 0; i < inside.length; i += 1) if (inside[i] && !shown(i)) inside[i] = 0;
+      }
       this.viewer.selected = combine(this.own, inside, mode);
       this.viewer.uploadOwn();
       this.viewer.bar.update();
       this.say();
+    }
+
+    selectNothing() {
+      this.select(new Uint8Array(this.own.length), "replace");
+    }
+
+    /** Select what the server proposes; nothing is labelled until somebody says so. */
+    selectTokens(tokens) {
+      const on = new Set(tokens);
+      const { ids } = this.viewer.panels[0];
+      this.select(Uint8Array.from(ids, (id) => (on.has(id & 0x7fffffff) ? 1 : 0)), "replace");
+    }
+
+    /** Bring a superpoint to the middle of the picture, seen from where one looks now. */
+    lookAt(token) {
+      const { viewer } = this;
+      const { positions: p } = viewer.points;
+      const { ids } = viewer.panels[0];
+      const low = [Infinity, Infinity, Infinity];
+      const high = low.map((v) => -v);
+      for (let i = 0; i < ids.length; i += 1) {
+        if ((ids[i] & 0x7fffffff) !== token) continue;
+        for (let c = 0; c < 3; c += 1) {
+          low[c] = Math.min(low[c], p[3 * i + c]);
+          high[c] = Math.max(high[c], p[3 * i + c]);
+        }
+      }
+      const radius = Math.hypot(...low.map((v, c) => high[c] - v)) / 2;
+      viewer.camera.target = low.map((v, c) => (v + high[c]) / 2);
+      viewer.camera.distance = (1.6 * radius) / Math.sin(FIELD / 2);
+      viewer.camera.zoom(1);
+      viewer.moved();
+      this.at = token;
     }
 
     say() {
@@ -225,13 +242,13 @@
 
     // -- edits ------------------------------------------------------------------------------------
 
-    label(what) {
+    label(what, op = "label") {
       const name = this.names[this.active];
       if (name === undefined) {
         this.viewer.bar.say("Add a class first, or type words and press Find.", true);
         return;
       }
-      this.send({ op: "label", label: name, ...what });
+      this.send({ op, label: name, ...what });
     }
 
     /** Points as the server takes them: bits, in the order of the file it sent. */
@@ -239,14 +256,35 @@
       return { points: base64(bitsOf(this.own)) };
     }
 
+    /** Cut the superpoints that are selected into smaller ones. */
+    split() {
+      const { viewer } = this;
+      const tokens = chosenTokens(this.own, viewer.panels[0]);
+      if (tokens.length) this.send({ op: "split", tokens, parts: viewer.bar.parts() });
+      else viewer.bar.say("Select superpoints first, then split them.", true);
+    }
+
+    /** Do something with the chosen class. */
+    ofClass(op) {
+      if (this.names.length) this.send({ op, label: this.names[this.active] });
+      else this.viewer.bar.say("Add a class first, or type words and press Find.", true);
+    }
+
     act(name) {
       const { viewer } = this;
       if (!viewer.editing()) return false;
+      if (name === "apply" && this.close()) return true;
+      if (name === "clear" && this.shape) {
+        this.drop();
+        return true;
+      }
       if (TOOLS.includes(name)) {
+        this.drop();
         viewer.tool = name;
         viewer.surface.dataset.tool = name;
-      } else if (name === "through" || name === "whole") {
+      } else if (MODES.includes(name)) {
         viewer[name] = !viewer[name];
+        viewer.dirty = true;
       } else if (name === "grow" || name === "shrink") {
         if (!viewer.selected) return true;
         const [panel] = viewer.panels;
@@ -255,10 +293,16 @@
         if (viewer.selected) this.label(this.selection());
       } else if (name === "erase") {
         if (viewer.selected) this.send({ op: "erase", ...this.selection() });
-      } else if (name === "propose") {
-        this.send({ op: "propose", label: this.names[this.active] });
+      } else if (name === "instance") {
+        if (viewer.selected) this.label(this.selection(), "instance");
+      } else if (name === "split") {
+        this.split();
+      } else if (name === "propose" || name === "lock") {
+        this.ofClass(name);
+      } else if (name === "next") {
+        this.send({ op: "next", after: this.at });
       } else if (name === "clear") {
-        this.select(new Uint8Array(this.own.length), "replace");
+        this.selectNothing();
       } else if (name === "undo" || name === "redo") {
         this.send({ op: name });
       } else {
@@ -267,90 +311,7 @@
       viewer.bar.update();
       return true;
     }
-
-    /** Send an edit after those before it were acknowledged. */
-    send(edit) {
-      this.queue.push(edit);
-      this.next();
-    }
-
-    next() {
-      if (this.sent || !this.queue.length) return;
-      this.counter += 1;
-      const edit = this.queue.shift();
-      this.sent = { ...edit, number: this.counter, cloud: this.viewer.cloud.key };
-      this.viewer.trigger("edit", { ...this.sent });
-      this.sent.began = performance.now();
-    }
-
-    /** Take the server's answer: what is on disk now. */
-    async reply(answer) {
-      if (!answer || !this.sent || answer.number !== this.sent.number) return;
-      const { sent, viewer } = this;
-      try {
-        if (answer.error) {
-          this.queue = [];
-          viewer.bar.say(answer.error, true);
-        } else {
-          await this.apply(answer, sent);
-        }
-      } finally {
-        this.sent = null;
-        this.next();
-      }
-    }
-
-    async apply(answer, sent) {
-      const { viewer } = this;
-      if (answer.file) {
-        const got = await fetch(answer.file.url);
-        if (!got.ok) throw new Error(`the server answered ${got.status} for the corrections`);
-        const all = new Uint8Array(await got.arrayBuffer());
-        for (let i = 0; i < all.length; i += 1) this.own[i] = all[i] | (this.own[i] & SELECTED);
-      }
-      if (answer.tokens) this.fillTokens(answer.tokens);
-      if (answer.points) {
-        const at = new Uint32Array(bytes(answer.points).buffer);
-        const values = bytes(answer.values);
-        at.forEach((i, k) => { this.own[i] = values[k] | (this.own[i] & SELECTED); });
-      }
-      if (answer.select) this.selectTokens(answer.select);
-      this.revision = answer.revision;
-      this.takeState(answer);
-      viewer.bar.say(answer.said || "");
-      if (sent.began) viewer.measure = { name: "edited", began: sent.began };
-      if (sent.op === "label" && sent.points) {
-        this.select(new Uint8Array(this.own.length), "replace");
-        viewer.bar.say(answer.said || "");
-      }
-      viewer.uploadOwn();
-      if (this.hides()) viewer.moved(false);
-    }
-
-    /** Select what the server proposes; nothing is labelled until somebody says so. */
-    selectTokens(tokens) {
-      const on = new Set(tokens);
-      const { ids } = this.viewer.panels[0];
-      this.select(Uint8Array.from(ids, (id) => (on.has(id & 0x7fffffff) ? 1 : 0)), "replace");
-    }
-
-    fillTokens(pairs) {
-      const value = new Map(pairs);
-      const { ids } = this.viewer.panels[0];
-      for (let i = 0; i < ids.length; i += 1) {
-        const to = value.get(ids[i] & 0x7fffffff);
-        if (to !== undefined) this.own[i] = to | (this.own[i] & SELECTED);
-      }
-    }
   }
 
-  /** Bring answers to the viewer that asked: the second gr.HTML of a pair. */
-  const mailbox = (name, props, watch) => {
-    watch("value", () => {
-      const viewer = window.s4.viewers[name];
-      if (viewer) viewer.editor.reply(props.value);
-    });
-  };
-
-  Object.assign(window.s4, { Editor, mailbox });
+  Object.assign(window.s4, { Editor });
 })();

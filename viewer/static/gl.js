@@ -81,6 +81,23 @@ window.s4 = window.s4 || {};
     return new Uint8Array(await new Response(stream).arrayBuffer());
   };
 
+  /**
+   * Read a bit per place of a walk, lowest first, and then the values of the places marked.
+   * @param {Uint8Array} data @param {Uint32Array} walk @param {1|4} wide bytes of a value
+   * @param {(point: number, value: number) => void} put
+   */
+  const unpack = (data, walk, wide, put) => {
+    const rest = data.slice(Math.ceil(walk.length / 8));
+    const values = wide === 4 ? new Uint32Array(rest.buffer) : rest;
+    let next = 0;
+    for (let k = 0; k < walk.length; k += 1) {
+      if (data[k >> 3] & (1 << (k & 7))) {
+        put(walk[k], values[next]);
+        next += 1;
+      }
+    }
+  };
+
   /** Encode bytes as base64. @param {Uint8Array} data */
   const base64 = (data) => {
     const parts = [];
@@ -103,5 +120,5 @@ window.s4 = window.s4 || {};
     }
   })();
 
-  Object.assign(window.s4, { WIDE, program, dataTexture, bytes, inflate, base64, supported });
+  Object.assign(window.s4, { WIDE, program, dataTexture, bytes, inflate, unpack, base64, supported });
 })();

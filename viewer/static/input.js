@@ -30,7 +30,7 @@
       drag = down.size > 1 ? "pinch" : dragOf(event);
       travelled = 0;
       viewer.hover(null);
-      if (drag === "shape") viewer.startShape(place(event));
+      if (drag === "shape") viewer.startShape(place(event), event);
       event.preventDefault();
     });
 
@@ -50,6 +50,7 @@
       const was = down.get(event.pointerId);
       if (!was) {
         viewer.hover(event.buttons ? null : place(event));
+        viewer.editor.trail(place(event));
         return;
       }
       const [dx, dy] = [event.clientX - was.x, event.clientY - was.y];
@@ -81,7 +82,9 @@
     });
     surface.addEventListener("pointerleave", () => viewer.hover(null));
     surface.addEventListener("contextmenu", (event) => event.preventDefault());
-    surface.addEventListener("dblclick", (event) => viewer.focusOn(place(event)));
+    surface.addEventListener("dblclick", (event) => {
+      if (!viewer.editor.close()) viewer.focusOn(place(event));
+    });
     surface.addEventListener("wheel", (event) => {
       event.preventDefault();
       const [x, y] = place(event);

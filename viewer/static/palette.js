@@ -29,7 +29,7 @@ void main() {                // eye-dome lighting, Boucheny 2009
   relief = vec4(sum / 0.48, 0.0, 0.0, 1.0);
 }`;
   const FRAGMENT = `
-uniform highp usampler2D ids, tokens, detail, own;
+uniform highp usampler2D ids, tokens, detail, own, instances;
 uniform highp sampler2D relief, colors, palette, labels, classes;
 uniform ivec2 origin, extent;
 uniform vec3 background;
@@ -37,6 +37,7 @@ uniform int mode;            // 0 the scan's colours, 1 palette, 2 faint colours
 uniform int hovered, chosen; // superpoints, -1 none
 uniform bool detailed;       // whether single points may differ from their superpoint
 uniform int edits;           // 0 no corrections, 1 draw them, 2 and fade the rest
+uniform bool objects;        // colours of instances instead of classes
 uniform float shading, scale;
 out vec4 color;
 const int WIDE = ${WIDE};
@@ -45,6 +46,10 @@ ivec2 inside(ivec2 p) { return clamp(p, ivec2(0), extent - 1); }
 int token(ivec2 p) {
   uint id = texelFetch(ids, inside(p), 0).r;
   return id == 0u ? -2 : int(texelFetch(tokens, place(id - 1u), 0).r & 0x7fffffffu);
+}
+vec3 hue(uint thing) {       // far from those of the numbers before it
+  vec3 wheel = abs(fract(float(thing) * 0.61803 + vec3(0.0, 0.667, 0.333)) * 6.0 - 3.0) - 1.0;
+  return mix(vec3(1.0), clamp(wheel, 0.0, 1.0), 0.75) * (thing % 2u == 0u ? 0.72 : 0.95);
 }
 void main() {
   ivec2 p = ivec2(gl_FragCoord.xy) - origin;
@@ -71,6 +76,10 @@ void main() {
     }
     if (edits > 0 && (label & 127u) > 0u) {
       c = texelFetch(classes, ivec2(int(label & 127u), 0), 0).rgb;
+    }
+    if (objects) {
+      uint thing = texelFetch(instances, at, 0).r;
+      c = thing > 0u ? hue(thing) : mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.6);
     }
     if (edits == 2 && label > 127u) {
       float stripe = step(0.5, fract((gl_FragCoord.x + gl_FragCoord.y) / (8.0 * scale)));
@@ -144,7 +153,8 @@ void main() {
      * @param {Panel} panel
      * @param {{x: number, y: number, width: number, height: number,
      *   background: number[], mode: number, hovered: number, chosen: number, edits: number,
-     *   shading: number, scale: number, own: any, classes: any}} how
+     *   shading: number, scale: number, objects: boolean, own: any, instances: any,
+     *   classes: any}} how
      */
     draw(points, panel, how) {
       const { gl, pass } = this;
@@ -158,6 +168,7 @@ void main() {
         relief: this.relief,
         colors: points.colors.texture,
         own: how.own.texture,
+        instances: how.instances.texture,
         classes: how.classes.texture,
       };
       for (const [name, made] of Object.entries(panel.textures())) textures[name] = made.texture;
@@ -174,6 +185,7 @@ void main() {
       gl.uniform1i(pass.at.chosen, how.chosen);
       gl.uniform1i(pass.at.detailed, panel.spec.detailed ? 1 : 0);
       gl.uniform1i(pass.at.edits, how.edits);
+      gl.uniform1i(pass.at.objects, how.objects ? 1 : 0);
       gl.uniform1f(pass.at.shading, how.shading);
       gl.uniform1f(pass.at.scale, how.scale);
       gl.bindVertexArray(this.array);

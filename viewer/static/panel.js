@@ -1,6 +1,6 @@
 /* One view of the cloud: whose superpoints, in which colours, and which points differ from them. */
 (() => {
-  const { dataTexture } = window.s4;
+  const { dataTexture, unpack } = window.s4;
   const MASK = 0x7fffffff; // the highest bit of a superpoint's number marks points that none holds
 
   /**
@@ -69,13 +69,7 @@
     differ(packed) {
       const { walk, detail } = this;
       detail.fill(0);
-      let next = Math.ceil(detail.length / 8);
-      for (let k = 0; packed && k < detail.length; k += 1) {
-        if (packed[k >> 3] & (1 << (k & 7))) {
-          detail[walk[k]] = packed[next] + 1;
-          next += 1;
-        }
-      }
+      if (packed) unpack(packed, walk, 1, (i, label) => { detail[i] = label + 1; });
       this.differs = packed !== null;
       this.single = dataTexture(this.gl, "r8ui", detail, this.single);
     }

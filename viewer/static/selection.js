@@ -5,7 +5,7 @@
 
   /**
    * Paint a shape into a mask of CSS pixels.
-   * @param {{kind: "lasso"|"box"|"brush", path: number[][], radius: number}} shape
+   * @param {{kind: "lasso"|"box"|"brush"|"polygon", path: number[][], radius: number}} shape
    */
   const maskOf = (shape, width, height) => {
     const canvas = document.createElement("canvas");
@@ -20,8 +20,8 @@
       paint.beginPath();
       shape.path.forEach(([x, y]) => paint.lineTo(x, y));
       if (shape.path.length === 1) paint.lineTo(first[0] + 0.01, first[1]);
-      if (shape.kind === "lasso") paint.fill("evenodd");
-      else paint.stroke();
+      if (shape.kind === "brush") paint.stroke();
+      else paint.fill("evenodd");
     }
     return paint.getImageData(0, 0, width, height).data;
   };
@@ -145,6 +145,10 @@
     return inside;
   };
 
+  /** Superpoints that hold a selected point. @returns {number[]} */
+  const chosenTokens = (own, panel) =>
+    [...touched(own, panel).entries()].filter(([, on]) => on).map(([m]) => m);
+
   /** Pack the selected points into bits, the first point lowest. */
   const bitsOf = (own) => {
     const bits = new Uint8Array(Math.ceil(own.length / 8));
@@ -154,5 +158,6 @@
 
   Object.assign(window.s4, {
     SELECTED, maskOf, pointsInside, pointsSeen, wholeTokens, modeOf, combine, step, bitsOf,
+    chosenTokens,
   });
 })();

@@ -15,6 +15,12 @@
     lasso: "M12 5c5 0 8 2 8 5s-3 5-8 5-8-2-8-5 3-5 8-5zM8 15c-2 1-2 4 1 5",
     box: "M5 5h14v14H5z",
     brush: "M14 4l6 6-8 7-5-5zM7 12c-3 2-1 5-4 7 4 2 8 0 9-2",
+    polygon: "M5 9l8-5 7 7-4 9-9-2z",
+    next: "M4 12h10M10 7l5 5-5 5M20 6v12",
+    split: "M4 4h16v16H4zM12 4v16M12 12h8",
+    instance: "M5 8l7-4 7 4v8l-7 4-7-4zM12 9v6M9 12h6",
+    objects: "M8 4a4 4 0 1 0 .01 0M17 8a3 3 0 1 0 .01 0M13 15a3 3 0 1 0 .01 0",
+    lock: "M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 7 0v3",
     through: "M3 12c4-6 14-6 18 0-4 6-14 6-18 0zM12 9.500a2.500 2.500 0 1 0 .01 0",
     whole: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
     grow: "M12 8v8M8 12h8M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
@@ -27,9 +33,16 @@
   };
   const VIEW = ["fit", "top", "smaller", "larger", "background", "picture", "link", "help"];
   const EDIT = [
-    ["move", "label", "lasso", "box", "brush"], ["through", "whole"], ["grow", "shrink", "propose"],
-    ["apply", "erase"], ["undo", "redo"],
+    ["move", "label", "lasso", "polygon", "box", "brush"], ["through", "whole"],
+    ["grow", "shrink", "propose", "next"], ["apply", "erase", "instance", "split"],
+    ["objects", "lock"], ["undo", "redo"],
   ];
+
+  const SWITCHES = [...EDIT[0], ...EDIT[1], ...EDIT[4]];
+  const PARTS = { least: 2, most: 32, first: 4 };
+
+  const icon = (act) =>
+    `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[act]}"/></svg>`;
 
   /** @param {string} tag @param {string} kind @param {string} [text] */
   const make = (tag, kind, text) => {
@@ -53,6 +66,7 @@
         this.edit.append(row);
       });
       this.classes = make("div", "s4-classes s4-float");
+      this.field = this.partsField();
       this.sheet = this.help();
       this.tip = make("div", "s4-tip");
       this.note = make("div", "s4-note s4-float");
@@ -68,7 +82,7 @@
       button.dataset.act = act;
       button.title = `${says} (${key})`;
       button.setAttribute("aria-label", says);
-      button.innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[act]}"/></svg>`;
+      button.innerHTML = icon(act);
       button.addEventListener("click", () => this.viewer.act(act));
       this.buttons[act] = button;
       return button;
@@ -93,15 +107,19 @@
     /** Show what is chosen and what can be done. */
     update() {
       const { viewer } = this;
+      const { classes, active } = viewer.editor;
       const editing = viewer.editing();
       this.edit.hidden = this.classes.hidden = !editing;
-      const on = { [viewer.tool]: true, through: viewer.through, whole: viewer.whole };
+      const { through, whole, objects } = viewer;
+      const lock = Boolean(classes && classes[active] && classes[active].locked);
+      const on = { [viewer.tool]: true, through, whole, objects, lock };
       const off = {
         apply: !viewer.selected, erase: !viewer.selected, grow: !viewer.selected,
-        shrink: !viewer.selected, undo: !viewer.can.undo, redo: !viewer.can.redo,
+        shrink: !viewer.selected, instance: !viewer.selected, split: !viewer.selected,
+        undo: !viewer.can.undo, redo: !viewer.can.redo,
       };
       for (const [act, button] of Object.entries(this.buttons)) {
-        if (EDIT[0].includes(act) || EDIT[1].includes(act)) {
+        if (SWITCHES.includes(act)) {
           button.setAttribute("aria-pressed", on[act] ? "true" : "false");
         }
         button.disabled = off[act] === true;
@@ -111,14 +129,21 @@
     /** List the classes that can be given, with a field for a new one. */
     listClasses(classes, active, choose, add) {
       const title = make("div", "s4-classes-title", "Label as");
-      const rows = classes.map(({ name, color }, i) => {
+      const rows = classes.map(({ name, color, locked }, i) => {
         const row = make("button", "s4-class");
         row.type = "button";
         row.setAttribute("aria-pressed", i === active ? "true" : "false");
         const chip = make("span", "s4-chip");
         chip.style.background = color;
         const key = make("kbd", "", i < 9 ? String(i + 1) : "");
-        row.append(chip, make("span", "s4-class-name", name), key);
+        row.append(chip, make("span", "s4-class-name", name));
+        if (locked) {
+          const mark = make("span", "s4-class-locked");
+          mark.innerHTML = icon("lock");
+          mark.title = "Locked: no edit changes its points";
+          row.append(mark);
+        }
+        row.append(key);
         row.addEventListener("click", () => choose(i));
         return row;
       });
@@ -132,7 +157,27 @@
       });
       const list = make("div", "s4-class-list");
       list.append(...rows);
-      this.classes.replaceChildren(title, list, field);
+      this.classes.replaceChildren(title, list, field, this.field);
+    }
+
+    /** A field for how many parts a split makes. */
+    partsField() {
+      const row = make("label", "s4-parts", "Parts of a split");
+      const field = make("input", "s4-class-new");
+      const { least, most, first } = PARTS;
+      Object.assign(field, { type: "number", min: least, max: most, value: first });
+      field.addEventListener("keydown", (event) => event.stopPropagation());
+      row.append(field);
+      return row;
+    }
+
+    /** Parts that a split makes. @returns {number} */
+    parts() {
+      const field = this.field.querySelector("input");
+      const asked = Math.round(Number(field.value)) || PARTS.first;
+      const parts = Math.min(Math.max(asked, PARTS.least), PARTS.most);
+      field.value = String(parts);
+      return parts;
     }
 
     /** Show a text beside the pointer; "" hides it. */

@@ -55,6 +55,7 @@
       this.tool = "move";
       this.through = false;
       this.whole = true;
+      this.objects = false;
       this.selected = 0;
       this.can = { undo: false, redo: false };
       this.hovered = { panel: 0, token: -1, point: -1 };
@@ -93,6 +94,7 @@
       this.discs = new Discs(gl);
       this.panels = [];
       this.own = null;
+      this.instances = null;
       this.classes = dataTexture(gl, "rgba8", new Uint8Array(WIDE * 4).fill(255));
       this.fence = null;
     }
@@ -146,6 +148,7 @@
       }
       this.editor.reset(spec.count);
       this.uploadOwn();
+      this.uploadInstances();
       this.chosen = -1;
       this.bar.say("");
       forget();
@@ -159,6 +162,7 @@
         const panel = this.panels[i];
         if (panel.key !== spec.tokens.key) {
           panel.members(spec.tokens.key, new Uint32Array(ids[i]), this.walk);
+          if (i === 0) this.chosen = this.editor.at = -1;
         }
         panel.paint(spec, details[i]);
         panel.discs = spec.discs ? new Float32Array(window.s4.bytes(spec.discs).buffer) : null;
@@ -183,6 +187,13 @@
 
     uploadOwn() {
       this.own = dataTexture(this.gl, "r8ui", this.editor.own, this.own);
+      this.dirty = true;
+    }
+
+    /** Bring the instance of each point to the card; a single texel when there are none. */
+    uploadInstances() {
+      const values = this.editor.instance || new Uint32Array(1);
+      this.instances = dataTexture(this.gl, "r32ui", values, this.instances);
       this.dirty = true;
     }
 
@@ -370,7 +381,9 @@
           edits: this.editing() ? 2 : this.scene.own ? 1 : 0,
           shading: panel.discs ? 0.5 : 1.3,
           scale,
+          objects: this.objects && this.editing(),
           own: this.own,
+          instances: this.instances,
           classes: this.classes,
         });
         if (panel.discs) {
@@ -398,7 +411,7 @@
 
     // -- what keys, buttons and pointers ask for --------------------------------------------------
 
-    startShape(place) { this.editor.start(place); }
+    startShape(place, event) { this.editor.start(place, event); }
 
     extendShape(place) { this.editor.extend(place); }
 
