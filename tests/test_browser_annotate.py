@@ -47,9 +47,11 @@ def polygon(seen: Visit, radius: int, *keys: str) -> int:
 
 
 def clean(seen: Visit) -> None:
-    """Select nothing and undo everything."""
+    """Show the whole scan, select nothing and undo everything."""
+    seen.page.locator("#s4-canvas button[data-act=fit]").click()
     seen.page.mouse.move(*seen.place())
     seen.page.keyboard.press("Escape")
+    seen.settle()
     while seen.get("viewer.can.undo"):
         seen.page.keyboard.press("Control+z")
         said(seen, "Undone")
@@ -133,7 +135,6 @@ def test_next_goes_from_doubt_to_doubt_and_labels_nothing(office):
         assert not np.allclose(office.camera(), before)
     assert len(set(seen)) == 3
     assert office.get("viewer.editor.own.every(v => (v & 127) === 0)")
-    page.keyboard.press("f")
     clean(office)
 
 
@@ -145,8 +146,7 @@ def test_a_superpoint_is_split_and_put_together_again(office):
     count = office.get("viewer.panels[0].sizes.length")
     token, size = office.get("[viewer.editor.at, viewer.panels[0].sizes[viewer.editor.at]]")
     page.get_by_label("Parts of a split").fill("3")
-    page.get_by_label("Parts of a split").press("Tab")
-    page.mouse.move(*office.place())
+    page.get_by_label("Parts of a split").press("Enter")  # back to the picture
     office.redrawn(lambda: page.keyboard.press("b"))
     said(office, "cut into 3 parts")
     assert office.get("viewer.panels[0].sizes.length") == count + 2
@@ -156,7 +156,6 @@ def test_a_superpoint_is_split_and_put_together_again(office):
     office.redrawn(page.locator("#s4-canvas button[data-act=undo]").click)
     said(office, "Undone")
     assert office.get("viewer.panels[0].sizes.length") == count
-    page.keyboard.press("f")
     clean(office)
 
 

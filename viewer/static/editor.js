@@ -29,7 +29,8 @@
         if (viewer.selected) this.selectNothing();
         viewer.tool = viewer.surface.dataset.tool = "move";
       } else if (viewer.selected) {
-        this.select(this.own.map((v) => (v >= SELECTED ? 1 : 0)), "replace"); // less what is hidden
+        // What the legend hides now is selected no longer; what was said last stays on screen.
+        this.select(this.own.map((v) => (v >= SELECTED ? 1 : 0)), "replace", false);
       }
       viewer.bar.update();
     }
@@ -173,7 +174,7 @@
     }
 
     /** Change the selection; what the legend hides is never in it. */
-    select(inside, mode) {
+    select(inside, mode, say = true) {
       const [panel] = this.viewer.panels;
       if ((panel && panel.hides) || this.hides()) {
         const shown = this.shown();
@@ -182,7 +183,7 @@
       this.viewer.selected = combine(this.own, inside, mode);
       this.viewer.uploadOwn();
       this.viewer.bar.update();
-      this.say();
+      if (say) this.say();
     }
 
     selectNothing() {

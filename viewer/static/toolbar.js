@@ -166,7 +166,10 @@
       const field = make("input", "s4-class-new");
       const { least, most, first } = PARTS;
       Object.assign(field, { type: "number", min: least, max: most, value: first });
-      field.addEventListener("keydown", (event) => event.stopPropagation());
+      field.addEventListener("keydown", (event) => {
+        if (event.key === "Enter") this.viewer.surface.focus();
+        event.stopPropagation();
+      });
       row.append(field);
       return row;
     }
