@@ -13,6 +13,7 @@ from torch import Tensor
 
 from s4token.bank import name_shares, token_inputs, tokens_path
 from s4token.datasets import Named
+from s4token.datasets.packs import split  # noqa: F401 clip_pretrain takes it from here
 from s4token.multiview import draw, splats
 from s4token.tokenizer import TokenInputs, collate
 from s4token.types import Camera, PointCloud
@@ -29,14 +30,6 @@ def bank_names(paths: Sequence[Path]) -> set[str]:
         with np.load(path) as scene:
             out |= set(scene["classes"].tolist())
     return out
-
-
-def split(count: int, share: float, seed: int) -> np.ndarray:
-    """Return a mask of what is held out: of a longer list, the same and some more."""
-    chance = np.random.default_rng(seed).random(count)
-    held = chance < share
-    held[:1] |= not held.any()
-    return held
 
 
 class Views:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from s4token.geometry import knn
 from s4token.types import Groups
@@ -24,19 +24,42 @@ class SegmentationScore:
     iou: tuple[float, ...]
 
 
-def confusion_matrix(
+def class_counts(
     truth: Int[np.ndarray, "N"], predicted: Int[np.ndarray, "N"], classes: int
-) -> Int[np.ndarray, "C Cp1"]:
-    """Count (true class, predicted class) over the labelled points.
+) -> Int[np.ndarray, "3 C"]:
+    """Return per class how many points are true, predicted and both: all that a score needs.
 
     Labels are 0 = unlabelled, 1 .. classes. Points without truth do not count; a labelled point
-    predicted 0 stands in the last column and so counts against its class.
+    predicted 0 counts against its class.
     """
     known = truth > 0
-    row = truth[known].astype(np.int64) - 1
-    column = np.where(predicted[known] > 0, predicted[known] - 1, classes)
-    flat = np.bincount(row * (classes + 1) + column, minlength=classes * (classes + 1))
-    return flat.reshape(classes, classes + 1)
+    truth, predicted = truth[known], predicted[known]
+    hit = truth[truth == predicted]
+    count = lambda labels: np.bincount(labels, minlength=classes + 1)[1:]  # noqa: E731
+    return np.stack([count(truth), count(predicted), count(hit)])
+
+
+def class_iou(counts: Float[np.ndarray, "3 *C"] | Int[np.ndarray, "3 *C"]) -> np.ndarray:
+    """Return IoU = TP / (TP + FP + FN) in percent, of counts' shape less its first axis.
+
+    NaN where the truth has none.
+    """
+    true, predicted, hit = counts
+    return np.where(true > 0, 100 * hit / np.maximum(true + predicted - hit, 1), np.nan)
+
+
+def score_of(counts: Float[np.ndarray, "3 C"] | Int[np.ndarray, "3 C"]) -> SegmentationScore:
+    """Score counts over the classes in the truth. Raises ValueError when there are none."""
+    true, _, hit = counts
+    if true.sum() == 0:
+        raise ValueError("truth: no labelled point to score against")
+    iou, seen = class_iou(counts), true > 0
+    return SegmentationScore(
+        mIoU=float(iou[seen].mean()),
+        mAcc=100 * float((hit[seen] / true[seen]).mean()),
+        OA=100 * float(hit.sum() / true.sum()),
+        iou=tuple(iou.tolist()),
+    )
 
 
 def segmentation_score(
@@ -44,23 +67,9 @@ def segmentation_score(
 ) -> SegmentationScore:
     """Score predicted labels over the classes present in the truth.
 
-    IoU = TP / (TP + FP + FN). Raises ValueError when no point has a true label.
+    Raises ValueError when no point has a true label.
     """
-    matrix = confusion_matrix(truth, predicted, classes)
-    total = matrix.sum(axis=1)
-    if total.sum() == 0:
-        raise ValueError("truth: no labelled point to score against")
-    hit = np.diag(matrix[:, :classes]).astype(float)
-    union = total + matrix[:, :classes].sum(axis=0) - hit
-    present = total > 0
-    iou = np.where(present, hit / np.maximum(union, 1), np.nan)
-    accuracy = hit[present] / total[present]
-    return SegmentationScore(
-        mIoU=100 * float(iou[present].mean()),
-        mAcc=100 * float(accuracy.mean()),
-        OA=100 * float(hit.sum() / total.sum()),
-        iou=tuple(100 * float(v) for v in iou),
-    )
+    return score_of(class_counts(truth, predicted, classes))
 
 
 def oracle_labels(groups: Groups, truth: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
@@ -139,10 +148,12 @@ def partition_agreement(first: Int[np.ndarray, "N"], second: Int[np.ndarray, "N"
     return 100 * float(counts[mutual].sum() / len(first))
 
 
-def retrieval_map(scores: Float[np.ndarray, "Q G"], relevant: np.ndarray) -> float:
-    """Return mean average precision of ranked galleries; relevant: (Q, G) bool."""
+def average_precision(
+    scores: Float[np.ndarray, "Q G"], relevant: Bool[np.ndarray, "Q G"]
+) -> Float[np.ndarray, "Q"]:
+    """Return the average precision of each query's ranked gallery, in percent; 0 without any."""
     order = np.argsort(-scores, axis=1, kind="stable")
     hits = np.take_along_axis(relevant, order, axis=1)
     precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
     wanted = np.maximum(hits.sum(axis=1), 1)
-    return 100 * float(((precision * hits).sum(axis=1) / wanted).mean())
+    return 100 * (precision * hits).sum(axis=1) / wanted

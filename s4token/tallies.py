@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from s4token.metrics import confusion_matrix
+from s4token.metrics import class_counts, class_iou, score_of
 from s4token.types import Scan
 
 RESAMPLES = 1000
@@ -16,28 +16,25 @@ SEED = 0
 
 
 def bootstrap(
-    count: int, score: Callable[[Int[np.ndarray, "n"]], float], *, seed: int = SEED
+    score: Callable[..., float], *counts: int, seed: int = SEED
 ) -> tuple[float, float] | None:
-    """Return the 95 % percentile interval of ``score(weights)`` over resampled scans.
+    """Return the 95 % percentile interval of ``score(weights, ...)`` over resampled draws.
 
-    weights: how often each of ``count`` scans was drawn. None for fewer than two scans, which say
-    nothing about each other. Source: Efron, Annals of Statistics 7 (1979).
+    counts: how many scans there are, or scans and further things that vary by chance, each
+    resampled by itself; weights: how often each was drawn. None where there is but one of
+    everything, which says nothing. Source: Efron, Annals of Statistics 7 (1979).
     """
-    if count < 2:
+    if max(counts) < 2:
         return None
     rng = np.random.default_rng(seed)
-    draws = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    low, high = np.nanpercentile([score(weights) for weights in draws], (2.5, 97.5))
+    draws = [rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES) for n in counts]
+    low, high = np.nanpercentile([score(*w) for w in zip(*draws, strict=True)], (2.5, 97.5))
     return float(low), float(high)
 
 
 def counts_of(scan: Scan, predicted: Int[np.ndarray, "N"]) -> Int[np.ndarray, "3 C"]:
-    """Return per class how many points are true, predicted and both, among the labelled points.
-
-    All that IoU and accuracy need: a confusion matrix per scan would not fit for 200 classes.
-    """
-    matrix = confusion_matrix(truth_of(scan), predicted, len(scan.classes))
-    return np.stack([matrix.sum(axis=1), matrix[:, :-1].sum(axis=0), np.diagonal(matrix)])
+    """Return ``metrics.class_counts`` of a scan."""
+    return class_counts(truth_of(scan), predicted, len(scan.classes))
 
 
 def constant_counts(counts: Int[np.ndarray, "3 C"], best: int) -> Int[np.ndarray, "3 C"]:
@@ -45,12 +42,6 @@ def constant_counts(counts: Int[np.ndarray, "3 C"], best: int) -> Int[np.ndarray
     out = np.zeros_like(counts)
     out[0], out[1, best], out[2, best] = counts[0], counts[0].sum(), counts[0, best]
     return out
-
-
-def class_iou(counts: Float[np.ndarray, "3 C"] | Int[np.ndarray, "3 C"]) -> np.ndarray:
-    """Return IoU per class in percent, (C,); NaN where the truth has none."""
-    true, predicted, hit = counts
-    return np.where(true > 0, 100 * hit / np.maximum(true + predicted - hit, 1), np.nan)
 
 
 def truth_of(scan: Scan) -> Int[np.ndarray, "N"]:
@@ -82,16 +73,8 @@ class SegmentTally:
 
     def scores(self) -> dict[str, float]:
         """Return mIoU, mAcc and OA in percent. Raises ValueError without a labelled point."""
-        total = np.sum(self.counts, axis=0)
-        true, _, hit = total
-        if true.sum() == 0:
-            raise ValueError("truth: no labelled point to score against")
-        seen = true > 0
-        return {
-            "mIoU": float(np.nanmean(class_iou(total))),
-            "mAcc": 100 * float((hit[seen] / true[seen]).mean()),
-            "OA": 100 * float(hit.sum() / true.sum()),
-        }
+        score = score_of(np.sum(self.counts, axis=0))
+        return {"mIoU": score.mIoU, "mAcc": score.mAcc, "OA": score.OA}
 
     def extras(self) -> dict[str, float | None]:
         """Return the mIoU of the foreground classes alone, None where nothing is left out."""
@@ -114,7 +97,7 @@ class SegmentTally:
             seen = np.isfinite(iou)  # nothing, where only scans without labels were drawn
             return float(iou[seen].mean()) if seen.any() else float("nan")
 
-        return bootstrap(len(flat), score)
+        return bootstrap(score, len(flat))
 
     def majority(self) -> SegmentTally:
         """Return the tally of calling every point the most frequent class of all scans."""
@@ -183,7 +166,7 @@ class PartTally:
             total = np.bincount(group, weights * iou)
             return float((total[drawn > 0] / drawn[drawn > 0]).mean())
 
-        return bootstrap(len(iou), score)
+        return bootstrap(score, len(iou))
 
     def majority(self) -> PartTally:
         """Return the tally of calling every point the most frequent part of its category."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from s4token.benchmark import encode, resampled, variant
 from s4token.datasets import Scans
-from s4token.metrics import retrieval_map
+from s4token.metrics import average_precision
 from s4token.model import S4Token
 from s4token.resources import Cost, measured
 from s4token.segment import TEMPLATES, text_features
@@ -23,13 +23,20 @@ from s4token.types import PointCloud
 _log = logging.getLogger(__name__)
 
 
+Key = tuple[str, str, float, float]
+"""Tokenizer, normalisation, scale and density."""
+DRAWS = 20
+"""Random answers whose mean is the chance level."""
+
+
 @dataclass(frozen=True)
 class ObjectRow:
     """Hold one line of the table of objects, in percent.
 
     top1, top5: share of shapes whose category is the best, among the best five; mAcc: mean of top1
-    over categories; mAP: text-to-shape retrieval, one query per category that occurs; interval:
-    95 % bootstrap of top1 over shapes; stated: everything that the figures depend on.
+    over categories; mAP: text-to-shape retrieval, one query per category that occurs, None for a
+    probe; intervals: 95 % bootstrap of top1 and top5 over shapes, of mAP over queries; stated:
+    everything that the figures depend on.
     """
 
     data: str
@@ -40,10 +47,10 @@ class ObjectRow:
     top1: float
     top5: float
     mAcc: float  # noqa: N815
-    mAP: float  # noqa: N815
+    mAP: float | None  # noqa: N815
     seconds: float
     peak_mb: float | None = None
-    interval: tuple[float, float] | None = None
+    intervals: dict[str, tuple[float, float] | None] = field(default_factory=dict)
     stated: dict[str, Any] = field(default_factory=dict)
 
 
@@ -57,18 +64,29 @@ def rank_of_truth(scores: Float[np.ndarray, "n C"], truth: Int[np.ndarray, "n"])
 
 
 def object_scores(
-    scores: Float[np.ndarray, "n C"], truth: Int[np.ndarray, "n"]
-) -> dict[str, float]:
-    """Score similarity of n shapes with C categories; truth: category numbers from 0."""
-    rank = rank_of_truth(scores, truth)
-    first = 100.0 * (rank == 0)
-    asked = np.unique(truth)
-    return {
-        "top1": float(first.mean()),
-        "top5": float(100.0 * (rank < 5).mean()),
-        "mAcc": float(np.mean(category_means(first.tolist(), [f"{t:09}" for t in truth]))),
-        "mAP": retrieval_map(scores.T[asked], truth[None] == asked[:, None]),
-    }
+    draws: Iterable[Float[np.ndarray, "n C"]], truth: Int[np.ndarray, "n"]
+) -> tuple[dict[str, float], dict[str, tuple[float, float] | None]]:
+    """Score similarity of n shapes with C categories, a table per seed; return means, intervals.
+
+    truth: category numbers from 0. A mean is over seeds and shapes (mAP: queries), and an interval
+    resamples both.
+    """
+    asked, found = np.unique(truth), {"top1": [], "top5": [], "mAP": []}
+    for scores in draws:
+        rank = rank_of_truth(scores, truth)
+        found["top1"].append(100.0 * (rank == 0))
+        found["top5"].append(100.0 * (rank < 5))
+        found["mAP"].append(average_precision(scores.T[asked], truth[None] == asked[:, None]))
+    tables = {name: np.stack(rows) for name, rows in found.items()}
+    first = tables["top1"].mean(axis=0).tolist()
+    means = {name: float(table.mean()) for name, table in tables.items()}
+    means["mAcc"] = float(np.mean(category_means(first, [f"{t:09}" for t in truth])))
+    return means, {name: _interval(table) for name, table in tables.items()}
+
+
+def _interval(table: np.ndarray) -> tuple[float, float] | None:
+    mean = lambda s, u: float(s @ table @ u / (s.sum() * u.sum()))  # noqa: E731
+    return bootstrap(mean, *table.shape)
 
 
 def shape_feature(model: S4Token, cloud: PointCloud, tokenizer: str) -> Float[np.ndarray, "E"]:
@@ -76,12 +94,60 @@ def shape_feature(model: S4Token, cloud: PointCloud, tokenizer: str) -> Float[np
     return encode(model, cloud, tokenizer).global_feature
 
 
-def _row(
-    scans: Scans, key: tuple[str, str, float, float], scores: np.ndarray, truth: np.ndarray,
-    cost: Cost, **stated: Any,
-) -> ObjectRow:  # fmt: skip
-    first = (rank_of_truth(scores, truth) == 0).astype(float)
-    interval = bootstrap(len(first), lambda w: float(100 * (w @ first) / w.sum()))
+@dataclass(frozen=True)
+class Shapes:
+    """Hold the features of a list of shapes under every setting.
+
+    features: (n, E) unit rows; truth: (n,) category numbers from 0; points: in all.
+    """
+
+    scans: Scans
+    features: dict[Key, Float[np.ndarray, "n E"]]
+    truth: Int[np.ndarray, "n"]
+    costs: dict[Key, Cost]
+    points: int
+
+
+def keys_of(
+    model: S4Token,
+    tokenizers: Sequence[str],
+    normalise: Sequence[str | None],
+    scales: Sequence[float],
+    densities: Sequence[float],
+) -> list[Key]:
+    """Return every combination once."""
+    combos = itertools.product(densities, scales, tokenizers, normalise)
+    return list(dict.fromkeys((t, variant(model, t, n)[2], s, d) for d, s, t, n in combos))
+
+
+def shape_features(model: S4Token, scans: Scans, keys: Sequence[Key]) -> Shapes:
+    """Encode the shapes of a list under every key. Raises ValueError for a shape of no category."""
+    features: dict[Key, list[np.ndarray]] = {key: [] for key in keys}
+    costs = {key: Cost() for key in keys}
+    truth, points = [], 0
+    for number, scan in enumerate(scans, start=1):
+        _log.info("%s: shape %d of %d, %s", scans.spec, number, len(scans), scan.name)
+        if scan.category not in scans.classes:
+            raise ValueError(f"{scan.name}: '{scan.category}' is no category of {scans.spec}")
+        truth.append(scans.classes.index(scan.category))
+        points += len(scan.cloud)
+        for key in keys:
+            tokenizer, kind, scale, density = key
+            used, name, _, _ = variant(model, tokenizer, kind)
+            cloud = resampled(scan.cloud, density)[0].scaled(scale)
+            with measured(model.clip.device) as cost:
+                features[key].append(shape_feature(used, cloud, name))
+            costs[key].add(cost)
+    stacked = {key: np.stack(rows) for key, rows in features.items()}
+    return Shapes(scans, stacked, np.array(truth), costs, points)
+
+
+def object_row(
+    shapes: Shapes, key: Key, draws: Iterable[np.ndarray], listed: int, **stated: Any
+) -> ObjectRow:
+    """Return the line of similarity tables (n, C), one per seed; listed: shapes before a limit."""
+    scans, cost = shapes.scans, shapes.costs.get(key, Cost())
+    means, intervals = object_scores(draws, shapes.truth)
     about = {
         "protocol": "zero-shot classification and retrieval",
         "split": scans.split,
@@ -89,31 +155,32 @@ def _row(
         "prompts": list(scans.classes),
         "templates": list(TEMPLATES),
         "seed": SEED,
-        "shapes": len(truth),
-        "interval": f"95 % of top1, {RESAMPLES} bootstrap resamples of shapes",
+        "shapes": len(shapes.truth),
+        "shapes_listed": listed,
+        "points": shapes.points,
+        "interval": f"95 %, {RESAMPLES} bootstrap resamples of shapes (mAP: of queries)",
     }
     return ObjectRow(
         scans.spec.split(":")[0],
         *key,
-        **object_scores(scores, truth),
+        **means,
         seconds=cost.seconds,
         peak_mb=cost.peak_mb or None,
-        interval=interval,
+        intervals=intervals,
         stated=about | stated,
     )
 
 
-def _baselines(scans: Scans, truth: np.ndarray, listed: int) -> list[ObjectRow]:
-    """Return the lines of random scores and of the most frequent category."""
-    count = len(scans.classes)
-    draw = np.random.default_rng(SEED).random((len(truth), count))
-    constant = np.zeros((len(truth), count))
-    constant[:, np.bincount(truth).argmax()] = 1
-    lines = {"random": draw, "majority": constant}
-    more = {"weights": "none", "shapes_listed": listed, "points": 0}
+def _baselines(shapes: Shapes, listed: int) -> list[ObjectRow]:
+    """Return the lines of chance, the mean of many draws, and of the most frequent category."""
+    size = (len(shapes.truth), len(shapes.scans.classes))
+    rng = np.random.default_rng(SEED)
+    constant = np.zeros(size)
+    constant[:, np.bincount(shapes.truth).argmax()] = 1
+    lines = {"random": (rng.random(size) for _ in range(DRAWS)), "majority": [constant]}
     return [
-        _row(scans, (name, "-", 1.0, 1.0), scores, truth, Cost(), **more)
-        for name, scores in lines.items()
+        object_row(shapes, (name, "-", 1.0, 1.0), draws, listed, weights="none")
+        for name, draws in lines.items()
     ]
 
 
@@ -134,37 +201,15 @@ def evaluate_objects(
     where ``limit`` leaves shapes of few. Raises ValueError for a shape of no category.
     """
     rows: list[ObjectRow] = []
+    keys = keys_of(model, tokenizers, normalise, scales, densities)
     for scans in data:
-        chosen = scans.subset(limit)
-        text = text_features(model, chosen.classes, TEMPLATES)
-        combos = itertools.product(densities, scales, tokenizers, normalise)
-        keys = dict.fromkeys((t, variant(model, t, n)[2], s, d) for d, s, t, n in combos)
-        features: dict[tuple, list[np.ndarray]] = {key: [] for key in keys}
-        costs = {key: Cost() for key in keys}
-        truth, points = [], 0
-        for number, scan in enumerate(chosen, start=1):
-            _log.info("%s: shape %d of %d, %s", scans.spec, number, len(chosen), scan.name)
-            if scan.category not in chosen.classes:
-                raise ValueError(f"{scan.name}: '{scan.category}' is no category of {scans.spec}")
-            truth.append(chosen.classes.index(scan.category))
-            points += len(scan.cloud)
-            for key in keys:
-                tokenizer, kind, scale, density = key
-                used, name, _, _ = variant(model, tokenizer, kind)
-                cloud = resampled(scan.cloud, density)[0].scaled(scale)
-                with measured(model.clip.device) as cost:
-                    features[key].append(shape_feature(used, cloud, name))
-                costs[key].add(cost)
-        target = np.array(truth)
-        lines = _baselines(chosen, target, len(scans))
+        text = text_features(model, scans.classes, TEMPLATES)
+        shapes = shape_features(model, scans.subset(limit), keys)
+        lines = _baselines(shapes, len(scans))
         for key in keys:
-            scores = np.stack(features[key]) @ text.T
-            more = {
-                "weights": variant(model, key[0], key[1])[3],
-                "shapes_listed": len(scans),
-                "points": points,
-            }
-            lines.append(_row(chosen, key, scores, target, costs[key], **more))
+            weights = variant(model, key[0], key[1])[3]
+            scores = shapes.features[key] @ text.T
+            lines.append(object_row(shapes, key, [scores], len(scans), weights=weights))
         for row in lines:
             rows.append(row)
             report(row)
@@ -177,8 +222,8 @@ def object_rows_json(rows: Sequence[ObjectRow]) -> list[dict[str, Any]]:
     for row in rows:
         flat = asdict(row)
         stated = flat.pop("stated")
-        low, high = flat.pop("interval") or (None, None)
-        flat |= {"top1_low": low, "top1_high": high}
+        for name, interval in flat.pop("intervals").items():
+            flat[f"{name}_low"], flat[f"{name}_high"] = interval or (None, None)
         exact = ("scale", "density")
         rounded = {
             k: round(v, 3) if isinstance(v, float) and k not in exact else v

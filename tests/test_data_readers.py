@@ -258,6 +258,10 @@ def test_modelnet40_reads_test_meshes_with_glued_headers(tmp_path):
         assert scan.category == CATEGORIES[i].replace("_", " ") and len(scan.cloud) == 8192
         assert scan.cloud.points.min() >= 0 and scan.cloud.points.sum(axis=1).max() < 1 + 1e-5
     assert scans.classes[15] == "flower pot"
+    seen = open_data(f"modelnet40:{tmp_path}@train")
+    assert len(seen) == 40 and all(p.parent.name == "train" for p in seen.items)
+    with pytest.raises(ValueError, match="split: expected one of test, train, got 'val'"):
+        modelnet40(tmp_path, "val")
     bad = tmp_path / "cone" / "test" / "cone_0002.off"
     for content in (b"", b"OFF\n", b"OFF4 4 6\n0 0 0\n", b"\x00\x01"):
         bad.write_bytes(content)
@@ -275,6 +279,10 @@ def test_modelnet40_resampled(tmp_path):
     assert scan.category == "night stand" and scan.name == "night_stand_0002"
     assert scan.cloud.up.tolist() == [0, 1, 0] and len(scan.cloud) == 50
     assert np.linalg.norm(scan.cloud.normals, axis=1) == pytest.approx(1, abs=1e-5)
+    assert [s.name for s in modelnet40_resampled(tmp_path, "train")] == [
+        "airplane_0001",
+        "night_stand_0001",
+    ]
     scans.items[1].write_text("1,2,3,0,0\n")
     with pytest.raises(ValueError, match=r"night_stand_0002\.txt: expected 6 numbers"):
         scans[1]
@@ -364,6 +372,8 @@ def test_scanobjectnn_variants(tmp_path):
         assert len(scans) == 3 and scans.split == f"test {variant}" and len(scans.classes) == 15
         got = [scans.classes.index(s.category) for s in scans]
         assert got == [number, 4 + number, 8 + number] and len(scans[0].cloud) == 64
+    train = scanobjectnn(tmp_path, "PB_T50_RS-train")
+    assert train.split == "train PB_T50_RS" and "training_" in train.files_of(0)[0].name
     with pytest.raises(ValueError, match="variant: expected one of OBJ_ONLY"):
         scanobjectnn(tmp_path, "hardest")
     path = tmp_path / "main_split_nobg" / "test_objectdataset.h5"

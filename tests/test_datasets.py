@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from s4token.datasets import objects
+from s4token.clip_pretrain import ClipPretrainConfig, _parts
+from s4token.datasets import objects, open_data
 
 GOOD = {
     "points": np.array([[0, 0, 0], [65535, 0, 0], [0, 65535, 0], [65535, 65535, 65535]], np.uint16),
@@ -45,3 +46,20 @@ def test_bad_files(tmp_path):
         (tmp_path / "bad.npz").write_bytes(content)
         with pytest.raises(ValueError, match=r"bad\.npz"):
             objects(tmp_path / "bad.npz")
+
+
+def test_splits_of_a_pack_are_those_of_training(tmp_path):
+    count = 90
+    many = {"points": np.tile(GOOD["points"][:2], (count, 1)), "offsets": 2 * np.arange(count + 1)}
+    many |= {"colors": np.tile(GOOD["colors"][:2], (count, 1)), "scale": np.zeros(count)}
+    many |= {"category": np.array([f"thing {i}" for i in range(count)])}
+    many |= {"coloured": np.ones(count, bool)}
+    path = write(tmp_path / "o.npz", **many)
+    held, seen = (open_data(f"objects:{path}@{part}") for part in ("held-out", "seen"))
+    share = ClipPretrainConfig("", "", "").held_out
+    assert [list(held.items), list(seen.items)] == list(_parts(range(count), share, 2))
+    assert 0 < len(held) < 15 and len(seen) + len(held) == count == len(held.classes)
+    assert held[0].category == f"thing {held.items[0]}" and "held out" in held.split
+    assert len(open_data(f"objects:{path}")) == count
+    with pytest.raises(ValueError, match="split: expected one of all, held-out, seen, got 'val'"):
+        open_data(f"objects:{path}@val")

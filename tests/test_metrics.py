@@ -10,12 +10,12 @@ from hypothesis.extra import numpy as hnp
 
 from s4token.geometry import knn
 from s4token.metrics import (
+    average_precision,
     boundary_recall,
-    confusion_matrix,
+    class_counts,
     oracle_labels,
     oracle_miou,
     partition_agreement,
-    retrieval_map,
     segmentation_score,
     undersegmentation_error,
 )
@@ -25,12 +25,15 @@ labels = hnp.arrays(np.int32, st.just(30), elements=st.integers(0, 4))
 
 
 @given(labels, labels)
-def test_confusion_matrix_equals_a_loop(truth, predicted):
-    expected = np.zeros((4, 5), int)
+def test_class_counts_equal_a_loop(truth, predicted):
+    expected = np.zeros((3, 4), int)
     for t, p in zip(truth, predicted, strict=True):
         if t:
-            expected[t - 1, p - 1 if p else 4] += 1
-    np.testing.assert_array_equal(confusion_matrix(truth, predicted, 4), expected)
+            expected[0, t - 1] += 1
+            expected[2, t - 1] += t == p
+            if p:
+                expected[1, p - 1] += 1
+    np.testing.assert_array_equal(class_counts(truth, predicted, 4), expected)
 
 
 @given(labels.filter(np.any), labels)
@@ -114,9 +117,10 @@ def test_partition_agreement_is_a_share_and_one_for_equal(first, second):
     assert 0 < partition_agreement(first, second) <= 100
 
 
-def test_retrieval_map():
+def test_average_precision():
     scores = np.array([[0.9, 0.8, 0.7, 0.1], [0.1, 0.2, 0.3, 0.4]])
     relevant = np.array([[1, 0, 1, 0], [1, 0, 0, 0]], bool)
     # Precision at hits: 1 and 2/3; then 1/4.
-    assert retrieval_map(scores, relevant) == pytest.approx(100 * ((1 + 2 / 3) / 2 + 1 / 4) / 2)
-    assert retrieval_map(scores, np.zeros((2, 4), bool)) == 0
+    got = average_precision(scores, relevant)
+    np.testing.assert_allclose(got, [100 * (1 + 2 / 3) / 2, 25])
+    assert (average_precision(scores, np.zeros((2, 4), bool)) == 0).all()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s4token.metrics import segmentation_score
+from s4token.metrics import class_iou, segmentation_score
 from s4token.tallies import (
     PartTally,
     SegmentTally,
     bootstrap,
     category_means,
-    class_iou,
     part_iou,
 )
 from s4token.types import PointCloud, Scan
@@ -92,14 +91,23 @@ def test_category_means_leave_out_what_is_no_number():
 
 def test_bootstrap_of_a_mean_is_the_textbooks():
     values = np.random.default_rng(5).normal(50, 10, 400)
-    low, high = bootstrap(400, lambda w: float(w @ values / w.sum()))
+    mean = lambda w: float(w @ values / w.sum())  # noqa: E731
+    low, high = bootstrap(mean, 400)
     half = 1.96 * values.std() / np.sqrt(400)
     assert low == pytest.approx(values.mean() - half, abs=0.15 * half)
     assert high == pytest.approx(values.mean() + half, abs=0.15 * half)
-    assert bootstrap(400, lambda w: float(w @ values)) == bootstrap(
-        400, lambda w: float(w @ values)
-    )
-    assert bootstrap(1, lambda w: 0.0) is None
+    assert bootstrap(mean, 400) == (low, high) and bootstrap(mean, 1) is None
+
+
+def test_bootstrap_adds_up_what_varies():
+    """Variances of independent things add: here 3 squared and 4 squared make 5 squared."""
+    rng = np.random.default_rng(6)
+    first, second = rng.normal(0, 3, 200), rng.normal(0, 4, 200)
+    first, second = (3 * first / first.std(), 4 * second / second.std())
+    low, high = bootstrap(lambda a, b: float(a @ first + b @ second) / 200, 200, 200)
+    assert (high - low) / 2 == pytest.approx(1.96 * 5 / np.sqrt(200), rel=0.1)
+    alone = bootstrap(lambda a, b: float(a @ first) / 200, 200, 1)
+    assert (alone[1] - alone[0]) / 2 == pytest.approx(1.96 * 3 / np.sqrt(200), rel=0.1)
 
 
 def test_a_scan_without_labels_among_others():

@@ -24,13 +24,24 @@ def test_ranks_and_ties():
 
 
 def test_scores_by_hand():
-    got = object_scores(SCORES, TRUTH)
+    got, intervals = object_scores([SCORES], TRUTH)
     assert got["top1"] == 50 and got["top5"] == 100
     assert got["mAcc"] == pytest.approx((100 + 50 + 0) / 3)
     # Query 0 ranks shapes 0 2 3 1: 1. Query 1: 1 2 3 0: 1. Query 2: 2 0 3 1 with shape 3 third.
     assert got["mAP"] == pytest.approx(100 * (1 + 1 + 1 / 3) / 3)
+    assert intervals["top1"] == (0, 100) and intervals["top5"] == (100, 100)
+    low, high = intervals["mAP"]
+    assert low == pytest.approx(100 / 3) and high == 100  # resampled over the three queries
     wide = np.concatenate([SCORES, np.full((4, 5), 0.95)], axis=1)
-    assert object_scores(wide, TRUTH)["top5"] == 0
+    assert object_scores([wide], TRUTH)[0]["top5"] == 0
+
+
+def test_scores_are_means_over_seeds():
+    perfect = np.eye(3)[TRUTH]
+    got, intervals = object_scores([SCORES, perfect], TRUTH)
+    assert got["top1"] == 75 and got["mAcc"] == pytest.approx((100 + 75 + 50) / 3)
+    assert got["mAP"] == pytest.approx((100 + 100 * (7 / 3) / 3) / 2)
+    assert intervals["top1"][0] < 75 < intervals["top1"][1]
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +63,11 @@ def test_rows(tiny_model, scans):
     assert keys == [("random", 1), ("majority", 1), ("superpoint", 1), ("multiview", 1),
                     ("superpoint", 8), ("multiview", 8)]  # fmt: skip
     assert rows[1].top1 == 50 and rows[1].mAcc == 50  # the first of two categories
+    assert 25 < rows[0].top1 < 75 and rows[0].top5 == 100  # chance: a mean of many draws
     row = json.loads(json.dumps(object_rows_json(rows)))[2]
     assert row["classes"] == row["prompts"] == ["airplane", "night stand"]
     assert row["shapes"] == 2 and row["points"] == 100 and row["top1_low"] is not None
+    assert row["mAP_low"] <= row["mAP"] <= row["mAP_high"] and row["top5_high"] == 100
     for key in ("split", "templates", "seed", "weights", "seconds", "peak_mb", "mAP", "protocol"):
         assert key in row
     by_scale = {(r.tokenizer, r.scale): r.top1 for r in rows}

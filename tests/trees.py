@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 TSV_HEAD = (
     "id\traw_category\tcategory\tcount\tnyu40id\teigen13id\tnyuClass\tnyu40class\teigen13class\t"
@@ -44,7 +45,9 @@ def room_points(rng: np.random.Generator, count: int = 600) -> tuple[np.ndarray,
     return spots[part, np.arange(count)], part
 
 
-def scannet(root: Path, names=("scene0011_00", "scene0011_01"), count: int = 600) -> Path:
+def scannet(
+    root: Path, names=("scene0011_00", "scene0011_01"), count: int = 600, faces: int = 1
+) -> Path:
     """Write ScanNet v2: scans/, the three split lists and the label table."""
     nyu, raw = np.array([2, 1, 5]), ["floor", "wall", "chairs"]
     for seed, name in enumerate(names):
@@ -55,11 +58,12 @@ def scannet(root: Path, names=("scene0011_00", "scene0011_01"), count: int = 600
         xyz = {a: ("float", points[:, i]) for i, a in enumerate("xyz")}
         color = {c: ("uchar", rgb[:, i]) for i, c in enumerate(("red", "green", "blue"))}
         alpha = {"alpha": ("uchar", np.full(count, 255))}
-        ply(place / f"{name}_vh_clean_2.ply", xyz | color | alpha)
+        ply(place / f"{name}_vh_clean_2.ply", xyz | color | alpha, faces)
         label = np.where(np.arange(count) < 6, 0, nyu[part])  # a few unannotated
         ply(
             place / f"{name}_vh_clean_2.labels.ply",
             xyz | color | alpha | {"label": ("ushort", label)},
+            faces,
         )
         # Two segments per part, with ids far apart; segment 90 belongs to no object.
         segment = 10 * part + 3 + (np.arange(count) % 2)
@@ -132,8 +136,9 @@ def modelnet40_resampled(root: Path, categories=("airplane", "night_stand"), cou
             text = "\n".join(",".join(f"{v:.6f}" for v in row) for row in rows)
             (root / category / f"{category}_000{number}.txt").write_text(text + "\n")
     (root / "modelnet40_shape_names.txt").write_text("\n".join(categories) + "\n")
-    tests = [f"{category}_0002" for category in categories]
-    (root / "modelnet40_test.txt").write_text("\n".join(tests))
+    for number, split in enumerate(("train", "test"), start=1):
+        listed = [f"{category}_000{number}" for category in categories]
+        (root / f"modelnet40_{split}.txt").write_text("\n".join(listed))
     return root
 
 
@@ -190,7 +195,7 @@ def meshes(root: Path) -> Path:
 
 
 def scanobjectnn(root: Path, count: int = 3, points: int = 64) -> Path:
-    """Write the three test files of ScanObjectNN (needs h5py)."""
+    """Write the test and training files of ScanObjectNN (needs h5py)."""
     import h5py
 
     from s4token.datasets.scanobjectnn import VARIANTS
@@ -218,4 +223,33 @@ def shapenetpart_h5(root: Path, points: int = 64) -> Path:
             file["pid"] = np.tile(first + np.arange(points) % parts, (2, 1)).astype(np.uint8)
     listed = "\n".join(f"hdf5_data/ply_data_test{i}.h5" for i in (0, 1))
     (root / "test_hdf5_file_list.txt").write_text(listed + "\n")
+    return root
+
+
+def matrix(path: Path, rows) -> None:
+    """Write a matrix as text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savetxt(path, rows)
+
+
+def posed(root: Path, cameras, images, *, suffix="png", depths=None, unit=1.0) -> Path:
+    """Write posed photographs of one lens as ScanNet's export does; lengths times ``unit``."""
+    assert len({camera.fov for camera in cameras}) == 1
+    from s4token.render import _pose
+
+    focal = _pose(cameras[0])[1]
+    height, width = images[0].shape[:2]
+    intrinsic = np.diag([focal, focal, 1.0, 1.0])
+    intrinsic[:2, 2] = width / 2, height / 2
+    for name in ("color", "depth") if depths is not None else ("color",):
+        matrix(root / "intrinsic" / f"intrinsic_{name}.txt", intrinsic)
+        (root / name).mkdir(exist_ok=True)
+    for number, (camera, image) in enumerate(zip(cameras, images, strict=True)):
+        rows, _ = _pose(camera)
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = rows[:3].T, unit * rows[3]
+        matrix(root / "pose" / f"{number}.txt", pose)
+        Image.fromarray(image).save(root / "color" / f"{number}.{suffix}", quality=95)
+        if depths is not None:
+            Image.fromarray(depths[number].astype(np.uint16)).save(root / "depth" / f"{number}.png")
     return root

@@ -55,7 +55,7 @@ def open_data(spec: str) -> Scans:
     root, options = (root, [split]) if at and not Path(rest).exists() else (rest, [])
     if name == "scanobjectnn" and not options:
         raise ValueError(f"data: name the variant, as in {spec}@PB_T50_RS (or OBJ_ONLY, OBJ_BG)")
-    if options and name in ("modelnet40", "modelnet40-resampled", "meshes", "objects", "folder"):
+    if options and name in ("meshes", "folder"):
         raise ValueError(f"data: '{name}' has one split only; leave out @{split}")
     return READERS[name](root, *options)
 

@@ -13,6 +13,7 @@ from s4token.datasets.scans import (
     UP_Y,
     Scans,
     absent,
+    choice,
     explained,
     folder,
     named_object,
@@ -30,6 +31,7 @@ CATEGORIES = (
     *("plant", "radio", "range_hood", "sink", "sofa", "stairs", "stool", "table", "tent"),
     *("toilet", "tv_stand", "vase", "wardrobe", "xbox"),
 )
+SPLITS = ("test", "train")
 POINTS = 8192
 """Points sampled on an OFF mesh."""
 
@@ -47,22 +49,23 @@ def _read_mesh(path: Path) -> Scan:
         return named_object(path.stem, _spoken(path.parents[1].name), points)
 
 
-def modelnet40(root: str | Path) -> Scans:
-    """List the test split of ModelNet40's OFF files: ``<category>/test/<category>_0001.off``, z up.
+def modelnet40(root: str | Path, split: str = "test") -> Scans:
+    """List ModelNet40's OFF files, ``<category>/test/<category>_0001.off``, z up.
 
+    split: ``test``, or ``train`` to learn a probe from.
     The first line may be glued to the counts (``OFF490 518 0``), as in many of the files.
     Raises FileNotFoundError or ValueError, here and on reading, naming the file.
     """
-    spec = f"modelnet40:{root}"
+    spec = f"modelnet40:{root}@{choice('split', split, SPLITS)}"
     place = folder(root, spec)
     items = []
     for category in CATEGORIES:
-        found = sorted((place / category / "test").glob("*.off"))
+        found = sorted((place / category / split).glob("*.off"))
         if not found:
-            raise absent(place / category / "test" / f"{category}_*.off", spec)
+            raise absent(place / category / split / f"{category}_*.off", spec)
         items += found
     names = tuple(map(_spoken, CATEGORIES))
-    return Scans(spec, "test", "classify", names, tuple(items), _read_mesh, lambda p: [p])
+    return Scans(spec, split, "classify", names, tuple(items), _read_mesh, lambda p: [p])
 
 
 def _read_table(path: Path) -> Scan:
@@ -74,24 +77,25 @@ def _read_table(path: Path) -> Scan:
         return named_object(path.stem, category, points, up=UP_Y, normals=normals)
 
 
-def modelnet40_resampled(root: str | Path) -> Scans:
-    """List the test split of ``modelnet40_normal_resampled``: 10,000 points with normals, y up.
+def modelnet40_resampled(root: str | Path, split: str = "test") -> Scans:
+    """List a split of ``modelnet40_normal_resampled``: 10,000 points with normals, y up.
 
-    Needs ``modelnet40_shape_names.txt`` and ``modelnet40_test.txt`` beside the categories.
+    Needs ``modelnet40_shape_names.txt`` and ``modelnet40_test.txt``, or ``_train.txt``, beside the
+    categories.
     Raises FileNotFoundError or ValueError, here and on reading, naming the file.
     """
-    spec = f"modelnet40-resampled:{root}"
+    spec = f"modelnet40-resampled:{root}@{choice('split', split, SPLITS)}"
     place = folder(root, spec)
     names_file = needed(place / "modelnet40_shape_names.txt", spec)
     names = names_file.read_text(encoding="utf-8").split()
     items = []
-    tests = needed(place / "modelnet40_test.txt", spec)
-    for line in tests.read_text(encoding="utf-8").split():
+    shapes = needed(place / f"modelnet40_{split}.txt", spec)
+    for line in shapes.read_text(encoding="utf-8").split():
         category = line.rsplit("_", 1)[0]
         if category not in names:
-            raise ValueError(f"{tests}: '{line}' is of no category in {names_file.name}")
+            raise ValueError(f"{shapes}: '{line}' is of no category in {names_file.name}")
         items.append(place / category / f"{line}.txt")
     if not items:
-        raise ValueError(f"{tests}: lists no shape")
+        raise ValueError(f"{shapes}: lists no shape")
     spoken = tuple(map(_spoken, names))
-    return Scans(spec, "test", "classify", spoken, tuple(items), _read_table, lambda p: [p])
+    return Scans(spec, split, "classify", spoken, tuple(items), _read_table, lambda p: [p])

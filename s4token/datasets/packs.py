@@ -7,13 +7,28 @@ from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
-from s4token.datasets.scans import Scans, named_object
+from s4token.datasets.scans import Scans, choice, named_object
 from s4token.materials import CERAMICS, FABRICS, METALS, PLASTICS, WOODS, tinted
 from s4token.synthetic import Named
 from s4token.types import Scan
 
-WHOLE = "whole pack; not held out from a model that was trained with it"
-"""What a row says about the split of a pack: it has none."""
+HELD_OUT, HELD_SEED = 0.05, 2
+"""Share and seed of the objects that ``clip_pretrain`` keeps for measuring."""
+SPLITS = {
+    "all": "whole pack; not held out from a model that was trained with it",
+    "held-out": "held out: kept from the training pictures of single objects (share 0.05, seed 2); "
+    "rooms composed for training drew on the whole pack",
+    "seen": "seen: shown by the training pictures of single objects",
+}
+"""What a row says about the split of a pack."""
+
+
+def split(count: int, share: float, seed: int) -> np.ndarray:
+    """Return a mask of what is held out: of a longer list, the same and some more."""
+    chance = np.random.default_rng(seed).random(count)
+    held = chance < share
+    held[:1] |= not held.any()
+    return held
 
 
 def objects(path: str | Path) -> list[Named]:
@@ -55,12 +70,15 @@ def objects(path: str | Path) -> list[Named]:
     return things
 
 
-def object_scans(path: str | Path) -> Scans:
+def object_scans(path: str | Path, part: str = "all") -> Scans:
     """List the objects of a pack as scans with a category; the pack itself is held in memory.
 
-    Raises as ``objects`` does.
+    part: ``all``, ``held-out`` (the objects no training picture showed alone) or ``seen``
+    (the others). The categories are those of the whole pack, whatever the split. Raises as
+    ``objects`` does.
     """
     path = Path(path)
+    stated = SPLITS[choice("split", part, tuple(SPLITS))]
     things = objects(path)
     categories = tuple(sorted({thing.category for thing in things}))
 
@@ -70,7 +88,8 @@ def object_scans(path: str | Path) -> Scans:
             f"{path.stem} {index}", thing.category, thing.points, colors=thing.colors
         )
 
-    items = tuple(range(len(things)))
-    return Scans(
-        f"objects:{path}", WHOLE, "classify", categories, items, read_one, lambda i: [path]
-    )
+    held = split(len(things), HELD_OUT, HELD_SEED)
+    chosen = {"all": held | True, "held-out": held, "seen": ~held}[part]
+    items = tuple(np.flatnonzero(chosen).tolist())
+    spec = f"objects:{path}" + ("" if part == "all" else f"@{part}")
+    return Scans(spec, stated, "classify", categories, items, read_one, lambda i: [path])

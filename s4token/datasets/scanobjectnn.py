@@ -22,13 +22,15 @@ VARIANTS = {
     "OBJ_BG": "main_split/test_objectdataset.h5",
     "PB_T50_RS": "main_split/test_objectdataset_augmentedrot_scale75.h5",
 }
+VARIANTS |= {f"{k}-train": v.replace("test_", "training_") for k, v in VARIANTS.items()}
 
 
 def scanobjectnn(root: str | Path, variant: str) -> Scans:
     """List the test split of one variant: ``OBJ_ONLY``, ``OBJ_BG`` or ``PB_T50_RS``; y up.
 
-    root: the folder ``h5_files``. Raises FileNotFoundError, ValueError naming file and array, or
-    ImportError with the command that installs h5py.
+    root: the folder ``h5_files``; variant: with ``-train`` at its end, the training split, to
+    learn a probe from. Raises FileNotFoundError, ValueError naming file and array, or ImportError
+    with the command that installs h5py.
     """
     spec = f"scanobjectnn:{root}@{choice('variant', variant, tuple(VARIANTS))}"
     path = needed(folder(root, spec) / VARIANTS[variant], spec)
@@ -45,4 +47,6 @@ def scanobjectnn(root: str | Path, variant: str) -> Scans:
             return named_object(f"{variant} {index}", CATEGORIES[number], points, up=UP_Y)
 
     items = tuple(range(data[0]))
-    return Scans(spec, f"test {variant}", "classify", CATEGORIES, items, read_one, lambda i: [path])
+    name, _, train = variant.partition("-")
+    split = f"{train or 'test'} {name}"
+    return Scans(spec, split, "classify", CATEGORIES, items, read_one, lambda i: [path])
