@@ -101,13 +101,36 @@ def shapes(rows: Sequence[Row]) -> list[str]:
                 _name(r),
                 f"{r['scale']:g}",
                 f"{r['density']:g}",
-                _number(r["top1"]) + _interval(r, "top1"),
-                *(_number(r[k]) for k in ("top5", "mAcc", "mAP")),
+                *(_number(r[k]) + _interval(r, k) for k in ("top1", "top5", "mAcc", "mAP")),
                 *_dear(r),
             ]
             for r in rows
         ],
     )
+
+
+def probed(rows: Sequence[Row]) -> list[str]:
+    """Return the table of probes of one data set: top-1 or mIoU over examples per class."""
+    metric = "top1" if "top1" in rows[0] else "mIoU"
+    columns = list(dict.fromkeys(r["shots"] for r in rows))
+    cells: dict[tuple, dict[Any, str]] = {}
+    for r in rows:
+        key = (_name(r), r["probe"], f"{r['scale']:g}", f"{r['density']:g}")
+        cells.setdefault(key, {})[r["shots"]] = _number(r[metric]) + _interval(r, metric)
+    row = rows[0]
+    unit = "shapes" if metric == "top1" else "scans"
+    how = f"{metric} of {row[unit]} {unit} of the split {row['split']}, by a classifier of frozen "
+    how += (
+        f"features learnt from {', '.join(row['train'])} ({row[f'train_{unit}']} {unit}): linear "
+    )
+    how += "(logistic regression, fixed penalty) or the nearest prototype. Columns: examples per "
+    how += "class, or as many as it has; mean over "
+    how += f"{max(r['seeds'] for r in rows)} draws of them, {row['interval']}. Of "
+    how += f"{len(row['classes'])} classes {row['classes_learnt']} have an example to learn from."
+    head = ["tokens", "probe", "scale", "density", *(f"{k} shots" for k in columns)]
+    head = [h.replace("1 shots", "1 shot") if h == "1 shots" else h for h in head]
+    lines = [[*key, *(line.get(k, "") for k in columns)] for key, line in cells.items()]
+    return [how, "", *_table(head, lines)]
 
 
 def _stated(row: Row) -> list[str]:
@@ -136,7 +159,7 @@ def _by_data(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def beside_others(results: dict[str, dict[str, Any]], published: Sequence[Row]) -> list[str]:
     """Return published figures with ours below them, one table per benchmark."""
     ours = [r | {"file": f} for f, c in results.items() for k in ("rows", "objects")
-            for r in c.get(k, []) if r["scale"] == r["density"] == 1
+            for r in c.get(k, []) if r["scale"] == r["density"] == 1 and "probe" not in r
             and r["tokenizer"] not in BASELINES]  # fmt: skip
     out = []
     for data, metric in dict.fromkeys((p["data"], p["metric"]) for p in published):
@@ -158,7 +181,7 @@ def curves(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, list[tuple
     out: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for content in results.values():
         for row in content.get("rows", []):
-            if row["tokenizer"] not in BASELINES and row["density"] == 1:
+            if "probe" not in row and row["tokenizer"] not in BASELINES and row["density"] == 1:
                 line = out.setdefault(row["data"], {}).setdefault(_name(row), [])
                 if all(scale != row["scale"] for scale, _ in line):
                     line.append((row["scale"], row["mIoU"]))
@@ -240,7 +263,10 @@ def document(results: dict[str, dict[str, Any]], published: Sequence[Row]) -> st
         out += [f"## `{file}`", "", f"Model: {about}.{_machine(content)}", ""]
         for key, draw in (("rows", segmentation), ("objects", shapes)):
             for data, rows in _by_data(content.get(key, [])).items():
-                out += [f"### {data}", "", *_stated(rows[0]), *draw(rows)]
+                words = [r for r in rows if "probe" not in r]
+                learnt = [r for r in rows if "probe" in r]
+                out += [f"### {data}", "", *([*_stated(words[0]), *draw(words)] if words else [])]
+                out += probed(learnt) if learnt else []
     out += [
         "## Beside others",
         "",

@@ -144,7 +144,7 @@ def encode(model: S4Token, cloud: PointCloud, tokenizer: str) -> Encoding:
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """Hold one data set, or one file, ready to be scored."""
 
     name: str
@@ -156,7 +156,7 @@ class _Source:
     listed: int
 
     @classmethod
-    def of(cls, entry: Scan | Scans, limit: int | None) -> _Source:
+    def of(cls, entry: Scan | Scans, limit: int | None) -> Source:
         if isinstance(entry, Scans) and entry.split == "file":
             entry = entry[0]
         if isinstance(entry, Scan):
@@ -201,7 +201,7 @@ class _Source:
         }
 
 
-def _settings(
+def settings_of(
     model: S4Token,
     tokenizers: Sequence[str],
     normalise: Sequence[str | None],
@@ -216,7 +216,7 @@ def _settings(
 class _Run:
     """Tallies and costs of one data set."""
 
-    def __init__(self, source: _Source, settings: Iterable[Setting]) -> None:
+    def __init__(self, source: Source, settings: Iterable[Setting]) -> None:
         self.source = source
         self.tallies: dict[Setting | str, SegmentTally | PartTally] = {}
         self.costs: dict[Setting | str, Cost] = {}
@@ -300,9 +300,9 @@ def evaluate(
         rows.append(row)
         report(row)
 
-    settings = list(_settings(model, tokenizers, normalise, scales, densities))
+    settings = list(settings_of(model, tokenizers, normalise, scales, densities))
     for entry in data:
-        source = _Source.of(entry, limit)
+        source = Source.of(entry, limit)
         run, rng = _Run(source, settings), np.random.default_rng(SEED)
         for number, scan in enumerate(source.scans, start=1):
             last = number == len(source.scans)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from s4token.training_verbs import TOKENIZERS, training_verbs
+from s4token.cli_evaluate import data_verbs
+from s4token.cli_options import TOKENIZERS, loaded_model, model_options, writable
+from s4token.cli_training import training_verbs
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,11 +45,6 @@ def _parser() -> _Parser:
         sub = verbs.add_parser(name, help=summary, description=summary)
         sub.set_defaults(run=run)
         return sub
-
-    def model_options(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--checkpoint", type=Path, help="trained tokenizers (default: shipped)")
-        sub.add_argument("--clip", help="open_clip NAME:TAG (or :PATH) for the 2D teacher alone")
-        sub.add_argument("--device", default="cpu", help="cpu or cuda")
 
     sub = verb("segment", _segment, "label a scan by words")
     sub.add_argument("scan", type=Path)
@@ -84,31 +80,13 @@ def _parser() -> _Parser:
 
     sub = verb("info", _info, "say what a checkpoint holds")
     sub.add_argument("path", type=Path, nargs="?")
-    _data_verbs(verb, model_options)
+    data_verbs(verb)
     training_verbs(verb)
     return parser
 
 
 def _up_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--up", choices=("x", "y", "z", "-x", "-y", "-z"), help="axis against gravity")
-
-
-def _data_verbs(verb: Any, model_options: Any) -> None:
-    sub = verb("evaluate", _evaluate, "score tokenizers on labelled scans")
-    sub.add_argument("data", nargs="+", help="NAME:ROOT[@SPLIT], or a labelled .npz or .ply")
-    sub.add_argument(
-        "--tokenizers", nargs="+", choices=(*TOKENIZERS, "multiview"), default=TOKENIZERS
-    )
-    sub.add_argument("--normalise", nargs="+", choices=("none", "token"), default=(None,))
-    sub.add_argument("--scales", nargs="+", type=float, default=(1.0,))
-    sub.add_argument("--densities", nargs="+", type=float, default=(1.0,))
-    sub.add_argument("--limit", type=int, help="so many scans of a data set, evenly spread")
-    sub.add_argument("--json", type=Path, help="write the rows here")
-    sub.add_argument("--verbose", action="store_true", help="name each scan as its turn comes")
-    model_options(sub)
-
-    sub = verb("check", _check, "say what is missing of a data set")
-    sub.add_argument("data", nargs="+", help="NAME:ROOT or NAME:ROOT@SPLIT, see docs/datasets.md")
 
 
 def _read(path: Path, up: str | None) -> Any:
@@ -126,29 +104,17 @@ def _read(path: Path, up: str | None) -> Any:
     return replace(cloud, up=axis)
 
 
-def _model(options: argparse.Namespace) -> Any:
-    """Load the checkpoint, or the CLIP of --clip without any tokenizer trained for it."""
-    from s4token.backbone import FrozenCLIP
-    from s4token.model import S4Token, check_device, load
-
-    if not options.clip:
-        return load(options.checkpoint, options.device)
-    check_device(options.device)
-    clip = FrozenCLIP.load(*options.clip.partition(":")[::2])
-    return S4Token(clip).eval().to(options.device)
-
-
 def _segment(options: argparse.Namespace) -> None:
     from s4token.io import write
     from s4token.multiview import encode_views
     from s4token.segment import THRESHOLD, check_prompts, segment
 
-    _writable(options.out, ".ply")
+    writable(options.out, ".ply")
     check_prompts(options.prompts)
     cloud = _read(options.scan, options.up)
     if options.clip and options.engine != "multiview":
         raise ValueError("--clip: no tokenizer is trained for it; add --engine multiview")
-    model = _model(options)
+    model = loaded_model(options)
     say = lambda fraction, stage: print(f"{100 * fraction:3.0f} % {stage}", file=sys.stderr)  # noqa: E731
     if options.engine == "multiview":
         grouping = model.grouping(options.tokenizer, options.count)
@@ -177,21 +143,11 @@ def _print_counts(result: Any) -> None:
         print(f"{count:10,} {100 * count / len(result.labels):5.1f} %  {name}")
 
 
-def _writable(path: Path, *suffixes: str) -> None:
-    """Refuse an output that cannot be written before hours are spent on it."""
-    if suffixes and path.suffix.lower() not in suffixes:
-        raise ValueError(f"--out: expected a file ending in {' or '.join(suffixes)}, got {path}")
-    if not path.parent.is_dir():
-        raise ValueError(f"--out: there is no folder {path.parent}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"--out: {path.parent} is not writable")
-
-
 def _partition(options: argparse.Namespace) -> None:
     from s4token.io import read, write
     from s4token.superpoints import Superpoints
 
-    _writable(options.out, ".ply")
+    writable(options.out, ".ply")
     grouping = Superpoints(options.count)
     cloud = read(options.scan)
     groups = grouping(cloud)
@@ -199,64 +155,10 @@ def _partition(options: argparse.Namespace) -> None:
     print(f"{len(cloud):,} points in {len(groups):,} superpoints: {options.out}")
 
 
-def _evaluate(options: argparse.Namespace) -> None:
-    from s4token.benchmark import evaluate, rows_json
-    from s4token.datasets import open_data
-    from s4token.zero_shot import evaluate_objects, object_rows_json
-
-    logging.getLogger("s4token").setLevel(logging.INFO if options.verbose else logging.WARNING)
-    data = [open_data(name) for name in options.data]
-    if options.json:
-        _writable(options.json, ".json")
-    if options.clip and set(options.tokenizers) != {"multiview"}:
-        raise ValueError("--clip: no tokenizer is trained for it; add --tokenizers multiview")
-    model = _model(options)
-    names = ("tokenizers", "normalise", "scales", "densities", "limit")
-    how = {name: getattr(options, name) for name in names}
-    print(
-        f"{'data':<16}{'tokenizer':<12}{'coords':<8}{'scale':>8}{'density':>8}  scores in percent"
-    )
-    report: Any = _print_row
-    scenes = [d for d in data if d.task != "classify"]
-    shapes = [d for d in data if d.task == "classify"]
-    rows = rows_json(evaluate(model, scenes, report=report, **how))
-    objects = object_rows_json(evaluate_objects(model, shapes, report=report, **how))
-    if options.json:
-        load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-        machine = {"device": options.device, "cores": os.cpu_count(), "load_average": load}
-        found = {"rows": rows, "objects": objects, "model": model.description, "machine": machine}
-        temporary = options.json.with_name(f".{options.json.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(found, indent=1) + "\n")
-        os.replace(temporary, options.json)
-
-
-def _print_row(row: Any) -> None:
-    scores = [(n, getattr(row, n, None)) for n in ("mIoU", "top1", "top5", "mAcc", "OA", "mAP")]
-    extra = ("foreground_mIoU", "instance_mIoU")
-    scores += [(n.split("_")[0], row.stated.get(n)) for n in extra]
-    text = "  ".join(f"{name} {value:.1f}" for name, value in scores if value is not None)
-    key = f"{row.data:<16}{row.tokenizer:<12}{row.normalise:<8}{row.scale:>8g}{row.density:>8g}"
-    print(f"{key}  {text}", flush=True)
-
-
-def _check(options: argparse.Namespace) -> None:
-    from s4token.datasets import open_data
-
-    for spec in options.data:
-        scans = open_data(spec)
-        missing = list(scans.missing())
-        for path in missing[1:20]:
-            print(f"missing: {path}")
-        if missing:
-            files = f"{len(missing):,} files of {len(scans):,} scans"
-            raise ValueError(f"{scans.spec}: {files} are missing; the first is {missing[0]}")
-        print(f"{scans.spec}: {scans.split}, {len(scans):,} scans, no file is missing")
-
-
 def _render(options: argparse.Namespace) -> None:
     from s4token.picture import contact_sheet, label_sheet
 
-    _writable(options.out, ".png")
+    writable(options.out, ".png")
     if options.labels:
         label_sheet(options.scan, options.out, views=options.views, size=options.size)
     else:
@@ -268,7 +170,7 @@ def _render(options: argparse.Namespace) -> None:
 def _convert(options: argparse.Namespace) -> None:
     from s4token.label_files import convert
 
-    _writable(options.out)
+    writable(options.out)
     how = {name: getattr(options, name) for name in ("labels", "drop_invalid", "scale")}
     print(convert(options.scan, options.out, **how))
 

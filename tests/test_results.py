@@ -40,6 +40,21 @@ def test_all_and_foreground_stand_in_two_columns_and_ours_beside_theirs():
     assert "| **superpoint normalised** | 41.3 | `a.json` |" in text and "not measured" not in text
 
 
+def test_probes_have_a_table_of_their_own():
+    probe = ROW | {"probe": "linear", "split": "val", "train": ["room, train"], "seeds": 3,
+                   "scans": 2, "train_scans": 7, "interval": "95 %", "classes": ["a", "b"],
+                   "classes_learnt": 2}  # fmt: skip
+    few = probe | {"shots": 1, "mIoU": 20.0, "mIoU_low": 15.0, "mIoU_high": 25.0}
+    rows = [ROW, few, probe | {"shots": "all", "mIoU": 33.3, "scale": 1.0}]
+    text = results.document({"a.json": {"rows": rows}}, PUBLISHED)
+    assert "| tokens | probe | scale | density | 1 shot | all shots |" in text
+    assert "| superpoint normalised | linear | 1 | 1 | 20.0 [15.0, 25.0] | 33.3 |" in text
+    assert "mIoU of 2 scans of the split val" in text and "room, train (7 scans)" in text
+    assert text.count("41.3") == 1  # the row by words stands in its own table
+    alone = results.document({"a.json": {"rows": [few | {"data": "scannet"}]}}, PUBLISHED)
+    assert "20.0 [15.0, 25.0]" in alone and "not measured" in alone  # no published figure's peer
+
+
 def test_plot_is_svg_with_a_line_per_tokenizer():
     rows = [
         ROW | {"scale": s, "mIoU": v, "tokenizer": t}

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TOKENIZERS = ("superpoint", "knn", "radius")
+from s4token.cli_options import TOKENIZERS
 
 
 def training_verbs(verb: Any) -> None:
+    """Add the verbs that make scenes and weights."""
     sub = verb("bank", _bank, "make training scenes")
     sub.add_argument("--out", type=Path, required=True)
     _data_option(sub)

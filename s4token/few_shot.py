@@ -1,0 +1,284 @@
+"""Few-shot and linear probe protocols: what a few examples read off frozen features."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from s4token.benchmark import Row, Setting, Source, encode, resampled, settings_of, variant
+from s4token.datasets import Scans
+from s4token.metrics import class_iou, score_of
+from s4token.model import S4Token
+from s4token.probes import PROBES, Head, Linear, Prototype, heads
+from s4token.resources import Cost, measured
+from s4token.segment import point_scores, point_tokens
+from s4token.tallies import RESAMPLES, SegmentTally, bootstrap, truth_of
+from s4token.types import Encoding
+from s4token.zero_shot import ObjectRow, keys_of, object_row, shape_features
+
+SHOTS = (1, 2, 4, 8, 16, None)
+"""Examples per class; None is all."""
+SEEDS = 5
+_log = logging.getLogger(__name__)
+
+
+def apart(test: Scans, train: Sequence[Scans]) -> None:
+    """Raise ValueError when something to learn from is also tested on, or there is nothing."""
+    if not train:
+        raise ValueError(
+            f"train: nothing to learn a probe for {test.spec} from; name data of its kind, as in "
+            "--train scannet:ROOT@train"
+        )
+    keys = lambda scans: {(*map(_resolved, scans.files_of(i)), str(i)) for i in scans.items}  # noqa: E731
+    tested = keys(test)
+    for scans in train:
+        if both := tested & keys(scans):
+            raise ValueError(
+                f"train: {len(both):,} scans of {scans.spec} are tested on as well, "
+                f"{min(both)[-1]} for one; learn from another split"
+            )
+
+
+def _resolved(path: Any) -> str:
+    return str(path.resolve())
+
+
+def _stated(name: str, shots: int | None, fitted: Sequence[Head], train: Sequence[Scans]) -> dict:
+    """Return what a probe's figure depends on beside its data, JSON-ready."""
+    how = asdict(PROBES[name])
+    return {
+        "protocol": f"{name} probe" + (f" (penalty {how['penalty']:g})" if how else ""),
+        "probe": name,
+        "shots": "all" if shots is None else shots,
+        "seeds": len(fitted),
+        "train": [f"{t.spec.split(':')[0]}, {t.split}" for t in train],
+        "classes_learnt": int(fitted[0].known.sum()),
+        "prompts": [],
+        "templates": [],
+        "interval": f"95 %, {RESAMPLES} bootstrap resamples of seeds and of scans or shapes",
+    }
+
+
+def _cases(
+    probes: Sequence[str], shots: Sequence[int | None]
+) -> Iterator[tuple[str, Linear | Prototype, int | None]]:
+    for name, count in itertools.product(probes, shots):
+        yield name, PROBES[name], count
+
+
+def probe_objects(
+    model: S4Token,
+    data: Sequence[Scans],
+    train: Sequence[Scans],
+    *,
+    probes: Sequence[str] = ("linear",),
+    shots: Sequence[int | None] = SHOTS,
+    seeds: int = SEEDS,
+    tokenizers: Sequence[str] = ("superpoint", "knn", "radius"),
+    normalise: Sequence[str | None] = (None,),
+    scales: Sequence[float] = (1.0,),
+    densities: Sequence[float] = (1.0,),
+    limit: int | None = None,
+    report: Callable[[ObjectRow], object] = lambda row: None,
+) -> list[ObjectRow]:
+    """Classify shapes by a classifier of their global feature, learnt from ``train``.
+
+    shots: examples per category, or as many as it has; None for all. Scales and densities are the
+    tested shapes' alone. A tested shape whose category has no example is answered wrong. Further
+    arguments as of ``evaluate_objects``.
+    Raises ValueError when a tested shape is among those to learn from.
+    """
+    rows: list[ObjectRow] = []
+    keys = keys_of(model, tokenizers, normalise, scales, densities)
+    learnt = list(dict.fromkeys((t, n, 1.0, 1.0) for t, n, _, _ in keys))
+    for scans in data:
+        apart(scans, train)
+        shapes = shape_features(model, scans.subset(limit), keys)
+        parts = [shape_features(model, t.subset(limit), learnt) for t in train]
+        names = [[p.scans.classes[i] for i in p.truth.tolist()] for p in parts]
+        number = {name: i for i, name in enumerate(scans.classes)}
+        labels = np.array([number.get(name, -1) for name in itertools.chain(*names)], dtype=int)
+        if not (labels >= 0).any():
+            raise ValueError(f"train: no shape of a category of {scans.spec} to learn from")
+        for key in keys:
+            pooled = np.concatenate([p.features[(*key[:2], 1.0, 1.0)] for p in parts])
+            for name, probe, count in _cases(probes, shots):
+                known = labels >= 0
+                fitted = heads(probe, pooled[known], labels[known], len(number), count, seeds)
+                stated = _stated(name, count, fitted, train)
+                stated |= {"weights": variant(model, *key[:2])[3], "train_shapes": int(known.sum())}
+                tables = (head(shapes.features[key]) for head in fitted)
+                row = object_row(shapes, key, tables, len(scans), **stated)
+                rows.append(_without_retrieval(row))
+                report(rows[-1])
+    return rows
+
+
+def _without_retrieval(row: ObjectRow) -> ObjectRow:
+    kept = {name: row.intervals[name] for name in ("top1", "top5")}
+    return replace(row, mAP=None, intervals=kept)
+
+
+def token_truth(
+    encoding: Encoding, labels: Int[np.ndarray, "N"], classes: int
+) -> Int[np.ndarray, "M"]:
+    """Return the most frequent label of each token's points, 0 where that is no class."""
+    flat = point_tokens(encoding).astype(np.int64) * (classes + 1) + labels
+    votes = np.bincount(flat, minlength=len(encoding.groups) * (classes + 1))
+    return votes.reshape(-1, classes + 1).argmax(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tokens:
+    """Hold the labelled tokens of training scans: unit rows, classes from 0, scans in all."""
+
+    features: Float[np.ndarray, "n E"]
+    labels: Int[np.ndarray, "n"]
+    scans: int
+
+
+def _learnt(
+    model: S4Token, train: Sequence[Scans], limit: int | None, how: tuple[str, str],
+    number: dict[str, int],
+) -> _Tokens:  # fmt: skip
+    """Encode training scans; keep the tokens of classes that are asked for."""
+    used, name, _, _ = variant(model, *how)
+    features, labels, count = [], [], 0
+    for scan in itertools.chain(*(t.subset(limit) for t in train)):
+        _log.info("learning from %s, %s", scan.name, how[0])
+        encoding = encode(used, scan.cloud, name)
+        truth = token_truth(encoding, truth_of(scan), len(scan.classes))
+        table = np.array([-1, *(number.get(c, -1) for c in scan.classes)])
+        kept = table[truth] >= 0
+        features.append(encoding.features[kept])
+        labels.append(table[truth][kept])
+        count += 1
+    found = _Tokens(np.concatenate(features), np.concatenate(labels), count)
+    if not len(found.labels):
+        raise ValueError(f"train: no token of {', '.join(number)} in {count} scans to learn from")
+    return found
+
+
+def point_labels(head: Head, encoding: Encoding) -> Int[np.ndarray, "N"]:
+    """Label every point, 1 .. C, by the probabilities of its tokens, as ``segment`` does."""
+    logits = head(encoding.features)
+    share = np.exp(logits - logits.max(axis=1, keepdims=True))
+    share /= share.sum(axis=1, keepdims=True)
+    return point_scores(encoding, share.astype(np.float32)).argmax(axis=1) + 1
+
+
+def _mean_iou(counts: Int[np.ndarray, "S n 3 C"]) -> Callable[[np.ndarray, np.ndarray], float]:
+    """Return the mean over drawn seeds of the mIoU over drawn scans."""
+    exact = counts.astype(np.float64)
+
+    def score(seeds: np.ndarray, scans: np.ndarray) -> float:
+        iou = class_iou(np.einsum("n,sntc->tsc", scans, exact))
+        seen = np.isfinite(iou)
+        mean = np.where(seen, iou, 0).sum(axis=1) / np.where(seen.any(axis=1), seen.sum(axis=1), 1)
+        return float(seeds @ mean / seeds.sum()) if seen.any() else float("nan")
+
+    return score
+
+
+def _row(
+    source: Source, setting: Setting, tallies: Sequence[SegmentTally], cost: Cost,
+    stated: dict[str, Any],
+) -> Row:  # fmt: skip
+    counts = np.stack([np.stack(tally.counts) for tally in tallies])
+    scores = [score_of(c) for c in counts.sum(axis=1)]
+    mean = {k: float(np.mean([getattr(s, k) for s in scores])) for k in ("mIoU", "mAcc", "OA")}
+    extras = [tally.extras()["foreground_mIoU"] for tally in tallies]
+    foreground = None if None in extras else float(np.mean(np.array(extras, float)))
+    return Row(
+        source.name,
+        setting.tokenizer,
+        setting.normalise,
+        setting.scale,
+        setting.density,
+        **mean,
+        seconds=cost.seconds,
+        peak_mb=cost.peak_mb or None,
+        interval=bootstrap(_mean_iou(counts), *counts.shape[:2]),
+        stated=stated | {"foreground_mIoU": foreground},
+    )
+
+
+def probe_scans(
+    model: S4Token,
+    data: Sequence[Scans],
+    train: Sequence[Scans],
+    *,
+    probes: Sequence[str] = ("linear",),
+    shots: Sequence[int | None] = SHOTS,
+    seeds: int = SEEDS,
+    tokenizers: Sequence[str] = ("superpoint", "knn", "radius"),
+    normalise: Sequence[str | None] = (None,),
+    scales: Sequence[float] = (1.0,),
+    densities: Sequence[float] = (1.0,),
+    limit: int | None = None,
+    report: Callable[[Row], object] = lambda row: None,
+) -> list[Row]:
+    """Segment labelled scans by a classifier of token features, learnt from ``train``.
+
+    An example is a token with the most frequent label of its points; classes are matched by name,
+    and those that are not asked for are left out. Scores are over the original points. Arguments
+    as of ``probe_objects``; limit counts test scans and scans of each entry of ``train``.
+    Raises ValueError when a tested scan is among those to learn from, or the task is another.
+    """
+    rows: list[Row] = []
+    settings = list(settings_of(model, tokenizers, normalise, scales, densities))
+    for entry in data:
+        if entry.task != "segment":
+            raise ValueError(f"{entry.spec}: probes label scans or shapes, not {entry.task}")
+        apart(entry, train)
+        source = Source.of(entry, limit)
+        number = {name: i for i, name in enumerate(source.classes)}
+        for how, some in itertools.groupby(
+            sorted(settings, key=lambda s: (s.tokenizer, s.normalise)),
+            lambda s: (s.tokenizer, s.normalise),
+        ):
+            tokens = _learnt(model, train, limit, how, number)
+            fitted = {
+                (name, count): heads(
+                    probe, tokens.features, tokens.labels, len(number), count, seeds
+                )
+                for name, probe, count in _cases(probes, shots)
+            }
+            for setting in some:
+                for row in _tested(model, source, setting, fitted, train, tokens):
+                    rows.append(row)
+                    report(row)
+    return rows
+
+
+def _tested(
+    model: S4Token, source: Source, setting: Setting, fitted: dict[tuple, list[Head]],
+    train: Sequence[Scans], tokens: _Tokens,
+) -> Iterator[Row]:  # fmt: skip
+    """Label the test scans of one setting by every head; yield a row per probe and shots."""
+    used, name, _, weights = variant(model, setting.tokenizer, setting.normalise)
+    tallies = {
+        case: [SegmentTally(source.classes, source.background) for _ in some]
+        for case, some in fitted.items()
+    }
+    cost, points, given = Cost(), 0, 0
+    for scan in source.scans:
+        _log.info("%s: testing on %s, %s", source.name, scan.name, setting.tokenizer)
+        cloud, answer = resampled(scan.cloud, setting.density)
+        with measured(model.clip.device) as step:
+            encoding = encode(used, cloud.scaled(setting.scale), name)
+        cost.add(step)
+        points, given = points + len(scan.cloud), given + len(cloud)
+        for case, some in fitted.items():
+            for head, tally in zip(some, tallies[case], strict=True):
+                tally.add(scan, point_labels(head, encoding)[answer])
+    for (probe, shots), some in fitted.items():
+        stated = source.stated(points, given, weights) | _stated(probe, shots, some, train)
+        stated |= {"train_scans": tokens.scans, "train_tokens": len(tokens.labels)}
+        yield _row(source, setting, tallies[probe, shots], cost, stated)
