@@ -53,6 +53,8 @@ def _parser() -> _Parser:
     sub.add_argument("--out", type=Path, required=True, help="PLY; a JSON is put beside it")
     sub.add_argument("--tokenizer", choices=TOKENIZERS, default="superpoint")
     sub.add_argument("--engine", choices=("s4token", "multiview"), default="s4token")
+    sub.add_argument("--images", type=Path, help="folder of posed photographs for the 2D teacher")
+    sub.add_argument("--views", type=int, help="pictures that the 2D teacher looks at")
     sub.add_argument("--threshold", type=float, help="least confidence; 0 labels every point")
     sub.add_argument("--count", type=int, help="number of tokens")
     _up_option(sub)
@@ -106,7 +108,7 @@ def _read(path: Path, up: str | None) -> Any:
 
 def _segment(options: argparse.Namespace) -> None:
     from s4token.io import write
-    from s4token.multiview import encode_views
+    from s4token.multiview import VIEWS, encode_views
     from s4token.segment import THRESHOLD, check_prompts, segment
 
     writable(options.out, ".ply")
@@ -114,12 +116,22 @@ def _segment(options: argparse.Namespace) -> None:
     cloud = _read(options.scan, options.up)
     if options.clip and options.engine != "multiview":
         raise ValueError("--clip: no tokenizer is trained for it; add --engine multiview")
+    if options.engine != "multiview" and (options.images or options.views):
+        raise ValueError("--images, --views: for the 2D teacher; add --engine multiview")
+    if options.views is not None and options.views < 1:
+        raise ValueError(f"--views: expected at least 1, got {options.views}")
     model = loaded_model(options)
     say = lambda fraction, stage: print(f"{100 * fraction:3.0f} % {stage}", file=sys.stderr)  # noqa: E731
     if options.engine == "multiview":
         grouping = model.grouping(options.tokenizer, options.count)
         encoding = encode_views(
-            model.clip, cloud, grouping=grouping, tokenizer=options.tokenizer, progress=say
+            model.clip,
+            cloud,
+            grouping=grouping,
+            tokenizer=options.tokenizer,
+            progress=say,
+            views=options.views or VIEWS,
+            images=options.images,
         )
     else:
         encoding = model.encode(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,9 +15,16 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
 from s4token.backbone import FrozenCLIP, PictureStyle
-from s4token.geometry import farthest_point_sample, knn, pca_normals, rotation_to_z
+from s4token.geometry import (
+    farthest_point_sample,
+    knn,
+    pca_normals,
+    point_spacing,
+    rotation_to_z,
+)
 from s4token.grouping import KNN, Radius
 from s4token.model import Progress
+from s4token.photographs import Photograph, depth_intrinsics, photographs
 from s4token.render import render
 from s4token.scatter import scatter_sum
 from s4token.superpoints import Superpoints
@@ -32,6 +40,10 @@ SHADE_DARK = 0.4
 STRIDE = 2
 """Features are lifted from every second pixel of a view's rows and columns."""
 BATCH = 16
+SCOUTED = 600
+"""Photographs that are tried for what they see, evenly taken from more."""
+DEPTH_SPACINGS, DEPTH_SHARE = 4.0, 0.05
+"""A measured depth may differ from the z-buffer's by so many point spacings, or this share."""
 
 
 def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -80,6 +92,11 @@ def _around(points: np.ndarray, fov: float) -> list[tuple[np.ndarray, np.ndarray
     return out
 
 
+def _scout(cloud: PointCloud) -> PointCloud:
+    """Return so few of the points that all cameras can be tried."""
+    return cloud.select(np.arange(0, len(cloud), -(-len(cloud) // SCOUT_POINTS)))
+
+
 def cameras_for(
     cloud: PointCloud, count: int = VIEWS, *, size: int = 128, fov: float = 70.0
 ) -> list[Camera]:
@@ -88,25 +105,30 @@ def cameras_for(
     Candidates stand inside the scan's free space and around it; every length is a share of the
     scan's extent. Deterministic.
     """
-    turn = rotation_to_z(cloud.up)
-    step = -(-len(cloud) // SCOUT_POINTS)
-    scout = cloud.select(np.arange(0, len(cloud), step))
+    turn, scout = rotation_to_z(cloud.up), _scout(cloud)
     points = np.asarray(scout.points, np.float64) @ turn.T
     poses = _inside(points, fov) + _around(points, 50.0)
     make = lambda pose, pixels: Camera(  # noqa: E731
         turn.T @ pose[0], turn.T @ pose[1], cloud.up, pose[2], pixels, pixels
     )
-    views = render(scout, [make(p, SCOUT_PIXELS) for p in poses])
+    chosen = _covering(scout, [make(p, SCOUT_PIXELS) for p in poses], count)
+    return [make(poses[i], size) for i in chosen]
+
+
+def _covering(scout: PointCloud, cameras: Sequence[Camera], count: int) -> list[int]:
+    """Return the ``count`` cameras that each see what those before it saw least of."""
+    views = render(scout, cameras)
+    points = np.asarray(scout.points, np.float64) @ rotation_to_z(scout.up).T
     seeds = points[farthest_point_sample(points, 256)]
     cell = np.append(KDTree(seeds).query(points)[1], 256)
     seen = np.stack([np.bincount(cell[i.ravel()], minlength=257)[:256] for i in views.point_index])
     chosen, total = [], np.zeros(256)
-    for _ in range(min(count, len(poses))):
+    for _ in range(min(count, len(cameras))):
         gain = np.log1p((total + seen) / 8).sum(axis=1)
         gain[chosen] = -1
         chosen.append(int(gain.argmax()))
         total = total + seen[chosen[-1]]
-    return [make(poses[i], size) for i in chosen]
+    return chosen
 
 
 def strided(views: Views) -> Int[np.ndarray, "V H2 W2"]:
@@ -159,23 +181,100 @@ def draw(
     views = render(
         cloud, cameras, radii=prepared.radii, background=background, point_size=point_size
     )
-    images = views.images.copy()
-    for image, seen, camera in zip(images, views.point_index, cameras, strict=True):
-        shown = seen >= 0
-        point = seen[shown]
-        normal = prepared.normals[point]
-        ray = np.asarray(cloud.points[point], np.float64) - camera.position
-        facing = np.where((normal * ray).sum(axis=1) > 0, -1.0, 1.0)
-        rise = facing * (normal @ cloud.up)
-        shade = SHADE_DARK + (1 - SHADE_DARK) * (0.5 + 0.5 * rise)
-        color = image[shown]
-        if style == "relief":
-            warmth = np.clip(127.5 + 0.8 * color @ (1.0, -0.7, -0.3), 0, 255)
-            bright = color @ (0.3, 0.59, 0.11) * shade
-            image[shown] = np.stack([bright, 255 * prepared.heights[point], warmth], axis=1)
-        else:
-            image[shown] = color * shade[:, None]
-    return Views(images, views.point_index)
+    images = [
+        _lit(cloud, prepared, camera, image, seen, style)
+        for image, seen, camera in zip(views.images, views.point_index, cameras, strict=True)
+    ]
+    return Views(np.stack(images), views.point_index)
+
+
+def _lit(
+    cloud: PointCloud, prepared: Splats, camera: Camera, image: np.ndarray, seen: np.ndarray,
+    style: PictureStyle,
+) -> np.ndarray:  # fmt: skip
+    """Light a picture's colours by the surfaces of the points that its pixels show."""
+    shown = seen >= 0
+    point = seen[shown]
+    normal = prepared.normals[point]
+    ray = np.asarray(cloud.points[point], np.float64) - camera.position
+    facing = np.where((normal * ray).sum(axis=1) > 0, -1.0, 1.0)
+    rise = facing * (normal @ cloud.up)
+    shade = SHADE_DARK + (1 - SHADE_DARK) * (0.5 + 0.5 * rise)
+    color, out = image[shown], image.copy()
+    if style == "relief":
+        warmth = np.clip(127.5 + 0.8 * color @ (1.0, -0.7, -0.3), 0, 255)
+        bright = color @ (0.3, 0.59, 0.11) * shade
+        out[shown] = np.stack([bright, 255 * prepared.heights[point], warmth], axis=1)
+    else:
+        out[shown] = color * shade[:, None]
+    return out
+
+
+def _as_measured(
+    cloud: PointCloud, taken: Sequence[Photograph], seen: Int[np.ndarray, "V H W"]
+) -> Int[np.ndarray, "V H W"]:
+    """Return what pictures show, less pixels whose measured depth is not that of their point.
+
+    Depths may be in any unit: the median ratio to the z-buffer says which. The slack is a few
+    point spacings, or a share of the depth where that is more.
+    """
+    intrinsic = depth_intrinsics(taken[0])
+    depth = np.stack([p.read_depth(intrinsic) for p in taken])
+    ahead = np.zeros(seen.shape)
+    for number, photograph in enumerate(taken):
+        camera, shown = photograph.camera, seen[number] >= 0
+        ray = np.asarray(cloud.points[seen[number][shown]], np.float64) - camera.position
+        way = camera.target - camera.position
+        ahead[number][shown] = ray @ (way / np.linalg.norm(way))
+    known = (depth > 0) & (seen >= 0)
+    if not known.any():
+        return seen
+    measured = depth * np.median(ahead[known] / depth[known])
+    slack = np.maximum(DEPTH_SPACINGS * point_spacing(cloud.points), DEPTH_SHARE * ahead)
+    return np.where(known & (np.abs(measured - ahead) > slack), -1, seen)
+
+
+def picture_views(
+    cloud: PointCloud, folder: str | Path, count: int, *, size: int, style: PictureStyle
+) -> tuple[Views, int]:
+    """Bring posed photographs of a scan to square views; return also how many poses were lost.
+
+    The ``count`` pictures that cover the scan best are taken; one that is not square becomes
+    overlapping squares. What a pixel shows is decided by a z-buffer of the cloud, whose splats
+    follow its spacing, and by measured depths where there are any. ``photo`` leaves pictures as
+    they are; ``relief`` takes their colours, and heights and shading from the cloud.
+    Raises as ``photographs`` does.
+    """
+    taken, lost = photographs(folder, size, offset=cloud.offset)
+    if len(taken) > count:
+        even = np.linspace(0, len(taken) - 1, min(len(taken), SCOUTED)).round().astype(int)
+        taken = [taken[i] for i in even]
+        step = min(taken[0].camera.height, taken[0].camera.width) / SCOUT_PIXELS
+        small = lambda c: replace(c, width=round(c.width / step), height=round(c.height / step))  # noqa: E731
+        chosen = _covering(_scout(cloud), [small(p.camera) for p in taken], count)
+        taken = [taken[i] for i in sorted(chosen)]
+    prepared = splats(cloud)
+    seen = render(cloud, [p.camera for p in taken], radii=prepared.radii).point_index
+    if taken[0].depth is not None:
+        seen = _as_measured(cloud, taken, seen)
+    images = np.stack([p.read() for p in taken])
+    if style == "relief":
+        images = np.stack(
+            [
+                _lit(cloud, prepared, p.camera, np.where((s >= 0)[..., None], i, 255), s, style)
+                for p, i, s in zip(taken, images, seen, strict=True)
+            ]
+        ).astype(np.uint8)
+    return Views(_squares(images, size), _squares(seen, size)), lost
+
+
+def _squares(pictures: np.ndarray, size: int) -> np.ndarray:
+    """Cut (V, H, W, ...) into squares of the shorter side, overlapping where need be."""
+    height, width = pictures.shape[1:3]
+    longer = max(height, width)
+    starts = np.linspace(0, longer - size, -(-longer // size)).round().astype(int).tolist()
+    cut = lambda s: pictures[:, :, s : s + size] if width >= height else pictures[:, s : s + size]  # noqa: E731
+    return np.concatenate([cut(s) for s in starts])
 
 
 @torch.no_grad()
@@ -237,32 +336,46 @@ def encode_views(
     grouping: Superpoints | KNN | Radius | None = None,
     tokenizer: str = "superpoint",
     views: int = VIEWS,
+    images: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Encoding:
-    """Encode a cloud by what a CLIP sees in rendered views of it; needs no trained tokenizer.
+    """Encode a cloud by what a CLIP sees in views of it; needs no trained tokenizer.
 
-    Raises ValueError when no view shows any point.
+    images: folder of posed photographs (``photographs``) to look at instead of rendered views.
+    Raises ValueError when no view shows any point, and as ``photographs`` does.
     """
     say = progress or (lambda fraction, stage: None)
     clock = [time.perf_counter()]
     say(0.0, f"grouping {len(cloud):,} points ({tokenizer})")
     groups = (grouping or Superpoints())(cloud)
     clock.append(time.perf_counter())
-    say(0.3, f"rendering {views} views")
-    cameras = cameras_for(cloud, views, size=clip.image_size)
-    pictures = draw(cloud, cameras, style=clip.pictures)
+    notes: list[str] = []
+    if images is None:
+        say(0.3, f"rendering {views} views")
+        cameras = cameras_for(cloud, views, size=clip.image_size)
+        pictures = draw(cloud, cameras, style=clip.pictures)
+    else:
+        say(0.3, f"reading photographs of {images}")
+        how = {"size": clip.image_size, "style": clip.pictures}
+        pictures, lost = picture_views(cloud, images, views, **how)
+        if lost:
+            notes.append(f"{lost:,} photographs without a finite pose were left out")
     clock.append(time.perf_counter())
     say(0.6, f"encoding {len(pictures)} views ({clip.name})")
     features, points_seen = pool(*lift(clip, pictures.images, strided(pictures)), groups)
     seen = points_seen > 0
     if not seen.any():
-        raise ValueError("views: no view shows a point; is the scan more than a few points?")
+        why = "is the scan more than a few points?"
+        if images is not None:
+            why = f"are the poses in {images} in the scan's unit and frame?"
+        raise ValueError(f"views: no view shows a point; {why}")
     centers = token_centers(cloud.points, groups)
     filled = fill_unseen(features, seen, centers)
     clock.append(time.perf_counter())
     say(1.0, "encoded")
     mean = filled.mean(axis=0)
-    hidden = int((~seen).sum())
+    if hidden := int((~seen).sum()):
+        notes.append(f"{hidden:,} tokens seen by no view took their neighbour's feature")
     return Encoding(
         cloud,
         groups,
@@ -271,7 +384,5 @@ def encode_views(
         tokenizer=tokenizer,
         engine="multiview",
         seconds=dict(zip(("grouping", "rendering", "views"), np.diff(clock).tolist(), strict=True)),
-        notes=(f"{hidden:,} tokens seen by no view took their neighbour's feature",)
-        if hidden
-        else (),
+        notes=tuple(notes),
     )

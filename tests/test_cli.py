@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from plyfile import PlyData
 
 import s4token
 from s4token.cli import main
+from s4token.multiview import cameras_for, draw
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +145,44 @@ def test_evaluate_runs_on_every_task(tmp_path, capsys):
     assert "top1" in capsys.readouterr().out
 
 
+def test_probes_of_scans_and_shapes(tmp_path, capsys):
+    out = tmp_path / "rows.json"
+    rooms = trees.s3dis(tmp_path / "rooms")
+    shapes = trees.modelnet40_resampled(tmp_path / "shapes")
+    verb = ["evaluate", f"s3dis:{rooms}@area5", f"modelnet40-resampled:{shapes}", "--probe"]
+    verb += ["prototype", "--shots", "1", "all", "--seeds", "2", "--tokenizers", "superpoint"]
+    assert main([*verb, "--train", f"s3dis:{rooms}@area1"]) == 2  # no shapes to learn from
+    assert "nothing to learn a probe for modelnet40-resampled:" in capsys.readouterr().err
+    train = ["--train", f"s3dis:{rooms}@area1", f"modelnet40-resampled:{shapes}@train"]
+    assert main([*verb, *train, "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    for rows, data in ((found["rows"], "s3dis"), (found["objects"], "modelnet40-resampled")):
+        assert [(r["data"], r["shots"], r["seeds"]) for r in rows] == [
+            (data, 1, 2),
+            (data, "all", 1),
+        ]
+    assert found["rows"][0]["train"] == ["s3dis, area1"]
+    assert "prototype, shots all:" in capsys.readouterr().out
+    assert main([*verb, "--train", f"s3dis:{rooms}@6fold", *train[2:]]) == 2
+    assert "tested on as well" in capsys.readouterr().err
+
+
+def test_segment_by_photographs(scan, tmp_path, capsys):
+    path, cloud = scan
+    cameras = [replace(c, fov=60.0) for c in cameras_for(cloud, 3, size=64)]
+    folder = trees.posed(tmp_path / "images", cameras, draw(cloud, cameras).images)
+    trees.matrix(folder / "pose" / "1.txt", np.full((4, 4), np.inf))
+    out = tmp_path / "labels.ply"
+    verb = ["segment", str(path), "--prompts", "floor", "sofa", "--out", str(out)]
+    verb += ["--engine", "multiview", "--images", str(folder), "--threshold", "0"]
+    assert main(verb) == 0
+    said = capsys.readouterr()
+    assert "note: 1 photographs without a finite pose were left out" in said.err
+    assert json.loads(out.with_suffix(".json").read_text())["provenance"]["engine"] == "multiview"
+    (folder / "pose" / "2.txt").unlink()
+    assert main(verb) == 2 and "2.txt: missing" in capsys.readouterr().err
+
+
 def test_info_names_the_clip(capsys):
     assert main(["info"]) == 0
     header = json.loads(capsys.readouterr().out)
@@ -159,6 +199,7 @@ def test_convert_and_render(scan, tmp_path):
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+PHOTOGRAPHS = ["--engine", "multiview", "--images", "nowhere"]
 BAD = [
     (["segment", "SCAN", "--prompts", "", "--out", "OUT.ply"], "prompts"),
     (["segment", "SCAN", "--prompts", "a", "a", "--out", "OUT.ply"], "twice"),
@@ -190,6 +231,16 @@ BAD = [
         ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--clip", "ViT-B-32:x"],
         "--engine multiview",
     ),
+    (
+        ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--images", "nowhere"],
+        "--engine multiview",
+    ),
+    (
+        ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", *PHOTOGRAPHS],
+        "nowhere/color",
+    ),
+    (["evaluate", "SCAN", "--train", "SCAN"], "--probe"),
+    (["evaluate", "SCAN", "--probe", "linear", "--train", "SCAN"], "tested on as well"),
     (["check", "s3dis:nowhere"], "nowhere"),
     (["evaluate", "SCAN"], "labels"),
     (["evaluate", "SCAN", "--json", "x.txt"], "x.txt"),
@@ -219,6 +270,8 @@ def test_bad_usage_is_exit_code_2(capsys):
         ["fly"],
         [],
         ["segment", "x.ply", "--prompts", "--out", "y.ply"],
+        ["evaluate", "x.ply", "--probe", "linear", "--shots", "0"],
+        ["evaluate", "x.ply", "--probe", "linear", "--shots", "few"],
     ):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)

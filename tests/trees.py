@@ -249,7 +249,8 @@ def posed(root: Path, cameras, images, *, suffix="png", depths=None, unit=1.0) -
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = rows[:3].T, unit * rows[3]
         matrix(root / "pose" / f"{number}.txt", pose)
-        Image.fromarray(image).save(root / "color" / f"{number}.{suffix}", quality=95)
+        how = {"quality": 95, "subsampling": 0} if suffix == "jpg" else {}
+        Image.fromarray(image).save(root / "color" / f"{number}.{suffix}", **how)
         if depths is not None:
             Image.fromarray(depths[number].astype(np.uint16)).save(root / "depth" / f"{number}.png")
     return root
