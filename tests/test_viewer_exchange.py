@@ -126,7 +126,10 @@ def test_labels_alone_without_words(app, cloud, tmp_path):
     given = Labelling(np.arange(3000) // 1000, ("chair", "table"), instances=np.arange(3000) // 500)
     s4token.write_labels(tmp_path / "scene.zip", cloud, given)
     screen, _ = exchange.load(app, handle, [tmp_path / "scene.zip"], Controls())
-    assert "instances are not shown" in screen.status and "chair" in screen.legend
+    assert "chair" in screen.legend
+    assert (app.desk.get(handle).instance == given.instances).all()
+    files, _ = exchange.export(app, handle, "npz", tmp_path / "out")
+    assert (s4token.read_labels(files[0], cloud).instances == given.instances).all()
     assert (shown(app, handle)[0] == given.labels).all()
     assert (
         "Nothing differed"
@@ -249,7 +252,15 @@ def test_a_made_up_format_is_refused(app, handle, tmp_path):
         {"prompts": ["chair"], "threshold": True},
         {"prompts": ["chair"], "negatives": None, "threshold": 0.1},
         {"prompts": [f"word {i}" for i in range(100)], "threshold": 0.1},
+        {"prompts": ["chair", "table"], "threshold": [0.1]},
+        {"prompts": ["chair", "table"], "threshold": [0.1, "x"]},
     ],
 )
 def test_words_that_a_page_would_not_take_are_not_asked(provenance):
     assert exchange.query_of(provenance) is None
+
+
+def test_a_threshold_per_word_comes_back():
+    said = {"prompts": ["chair", "table"], "negatives": [], "threshold": [0.1, 0.5]}
+    query = exchange.query_of(said)
+    assert query is not None and query.thresholds == (0.1, 0.5)

@@ -13,7 +13,7 @@ import numpy as np
 import s4token
 from s4token import Labelling
 from viewer import events
-from viewer.controls import Controls, parse_prompts
+from viewer.controls import Controls, number, parse_prompts
 from viewer.corrections import FIRST, NONE, UNLABELLED
 from viewer.events import Screen
 from viewer.session import Query, Session
@@ -120,21 +120,26 @@ def _read(session: Session, paths: Sequence[str | Path]) -> tuple[str, Labelling
     return path.name, found
 
 
+def _texts(value: Any) -> list[str] | None:
+    return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else None
+
+
 def query_of(provenance: Mapping[str, Any]) -> Query | None:
     """Return what was asked when a file was written, None where it does not say so."""
-    prompts, negatives = provenance.get("prompts"), provenance.get("negatives", [])
-    threshold = provenance.get("threshold")
-    texts = [prompts, negatives]
-    if not all(isinstance(t, list) and all(isinstance(p, str) for p in t) for t in texts):
+    prompts, negatives = (_texts(provenance.get(k, [])) for k in ("prompts", "negatives"))
+    if not prompts or negatives is None:
         return None
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float):
+    said = provenance.get("threshold")
+    least = said if isinstance(said, list) else [said] * len(prompts)
+    if len(least) != len(prompts):
         return None
-    if not 0 <= threshold < 1 or not prompts:
-        return None
-    words = ("\n".join(t) for t in texts)
     try:
-        return Controls(*words, threshold=float(threshold)).query()
-    except ValueError:  # more or longer words than a page takes
+        least = [number("threshold", value, 0, 1) for value in least]
+        query = Controls("\n".join(prompts), "\n".join(negatives)).query()
+        if not isinstance(said, list) and least[0] < 1:
+            return replace(query, threshold=least[0])
+        return replace(query, own=dict(zip(query.prompts, least, strict=True)))
+    except ValueError:  # more or longer words than a page takes, or no numbers
         return None
 
 
