@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ from s4token.types import Groups, PointCloud, Scan
 
 HOME = ("living", "bedroom", "kitchen", "bathroom", "office", "corridor")
 """Kinds of room that make up a flat."""
+COUNTS = (256, 512, 1024)
+"""Tokens of a scene, in turn: so that tokens are at home on coarse and on fine partitions."""
 FEWEST = 4000
 """A crop that would leave fewer points is not made, a composed scan of fewer is taken anew."""
 LEAST = 1000
@@ -250,6 +252,18 @@ def tokens_path(path: Path, tokenizer: str) -> Path:
     return path.parent / tokenizer / path.name
 
 
+def scene_count(path: Path) -> int:
+    """Return how many tokens a scene is cut into."""
+    return COUNTS[int(path.stem.rpartition("-")[2]) % len(COUNTS)]
+
+
+def draw_scenes(paths: Sequence[Path], scenes: int, rng: np.random.Generator) -> list[int]:
+    """Return which scenes make a batch: of one token count, as many tokens as ``scenes`` of 512."""
+    count = scene_count(paths[rng.integers(len(paths))])
+    alike = [i for i, path in enumerate(paths) if scene_count(path) == count]
+    return [alike[i] for i in rng.integers(len(alike), size=max(1, 512 * scenes // count))]
+
+
 def add_tokens(path: Path) -> None:
     """Group and describe a scene for every tokenizer whose file is not there."""
     missing = [t for t in TOKENIZATIONS if not tokens_path(path, t).is_file()]
@@ -259,7 +273,8 @@ def add_tokens(path: Path) -> None:
         colors = scene["colors"].astype(np.float32) / 255
         cloud = PointCloud(scene["points"], colors if scene.get("coloured", True) else None)
     for name in missing:
-        groups = TOKENIZATIONS[name].grouping(cloud)
+        grouping = replace(TOKENIZATIONS[name].grouping, count=scene_count(path))
+        groups = grouping(cloud)
         inputs = describe(cloud, groups, normalise=TOKENIZATIONS[name].normalise)
         arrays = {
             "index": groups.index,

@@ -27,6 +27,7 @@ from s4token.backbone import (
     build,
     small_tokenizer,
 )
+from s4token.bank import draw_scenes
 from s4token.clip_batches import (
     NamedTokens,
     Objects,
@@ -54,8 +55,8 @@ class ClipPretrainConfig:
 
     bank: folder of training scenes; pack: named objects; text: trained text tower, or a small CLIP
     whose image tower is trained further.
-    batch: pictures per step, of which ``object_share`` show one object alone; scenes: scenes per
-    step whose tokens the tower reads, of one tokenizer at a time; keep: least share of a scene's
+    batch: pictures per step, of which ``object_share`` show one object alone; scenes: scenes of
+    512 tokens per step that the tower reads, of one tokenizer at a time; keep: least share of a scene's
     tokens; held_out: share of objects and of scenes kept for measuring; scale: inverse
     temperature of cosines; prior: handicap of frequent names.
     """
@@ -73,7 +74,6 @@ class ClipPretrainConfig:
     scale: float = 20.0
     smoothing: float = 0.1
     cosine_weight: float = 0.5
-    rarity: float = 0.25
     prior: float = 0.5
     token_weight: float = 2.0
     held_out: float = 0.05
@@ -203,7 +203,7 @@ def pretrain_clip(
         images, labels = augment(*_batch(config, views, things, rng), generator)
         losses = trainer.pictures(images, labels, generator)
         tokenizer, share = TOKENIZERS[rng.integers(3)], rng.uniform(config.keep, 1)
-        chosen = rng.integers(len(training), size=config.scenes)
+        chosen = draw_scenes(training, config.scenes, rng)
         scenes = [named_tokens(training[i], tokenizer, ids) for i in chosen]
         scenes = [s.select(drawn(len(s.points), share, rng)) for s in scenes]
         losses[tokenizer] = trainer.tokens(tokenizer, scenes, generator)

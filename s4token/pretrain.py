@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from s4token import checkpoint
 from s4token.backbone import FrozenCLIP
-from s4token.bank import scene_groups, tokens_path
+from s4token.bank import draw_scenes, scene_groups, tokens_path
 from s4token.checkpoint import weights_sha256
 from s4token.clip_batches import (
     NamedTokens,
@@ -43,7 +43,7 @@ from s4token.types import PointCloud
 class PretrainConfig:
     """Hold the recipe of the tokenizers; the same for each of them, with the same budget.
 
-    batch: scenes per step; keep: least share of a scene's tokens that a step sees.
+    batch: scenes of 512 tokens per step; keep: least share of a scene's tokens that a step sees.
     distillation, masked, clustering: weights of the objectives that need no labels.
     alignment: weight of the objective that reads the names of the bank's scenes; 0 is S4Token's
     label-free recipe. start: weights of tokenizers to begin with, instead of random ones.
@@ -247,7 +247,7 @@ def pretrain(
         share = rng.uniform(config.keep, 1)
         chosen = [
             _thin(lesson(training[i][0], training[i][1], tokenizer, ids), share, rng)
-            for i in rng.integers(len(training), size=config.batch)
+            for i in draw_scenes([t[0] for t in training], config.batch, rng)
         ]
         return student.losses(chosen, generator)
 

@@ -247,14 +247,14 @@ class Tokenizer(nn.Module):
     def __init__(self, width: int, hidden: int = HIDDEN, octaves: int = 7) -> None:
         super().__init__()
         self.points = nn.Sequential(
-            nn.Linear(SAMPLE_CHANNELS + SHAPE_CHANNELS, 64),
+            nn.Linear(SAMPLE_CHANNELS + SHAPE_CHANNELS, hidden // 2),
             nn.GELU(),
-            nn.Linear(64, hidden // 2),
+            nn.Linear(hidden // 2, hidden),
             nn.GELU(),
         )
         self.shape = nn.Sequential(nn.Linear(SHAPE_CHANNELS, hidden), nn.GELU())
         self.position = nn.Linear(6 * octaves, hidden)
-        self.merge = nn.Linear(2 * hidden, hidden)
+        self.merge = nn.Linear(3 * hidden, hidden)
         self.blocks = nn.Sequential(_Residual(hidden), _Residual(hidden))
         self.out = nn.Linear(hidden, width)
         self.register_buffer("frequencies", 2 * torch.pi * 0.5 ** torch.arange(octaves), False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import os
@@ -58,6 +59,7 @@ class Loop:
         stays good. SIGINT and SIGTERM let the step end, save, and raise KeyboardInterrupt.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        keep_freed_memory()
         rank, world = processes()
         start = self._resume(module, optimizer)
         parameters = [p for g in optimizer.param_groups for p in g["params"]]
@@ -133,6 +135,18 @@ def _asked_to_stop(world: int) -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed, because every step asks for the same large blocks again.
+
+    Otherwise their pages go back and are faulted in anew: a third of a step on a CPU.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_threshold, 2**30)
 
 
 def processes() -> tuple[int, int]:
