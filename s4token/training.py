@@ -90,6 +90,7 @@ class Loop:
                     print(json.dumps(row), file=log, flush=True)
                 if rank == 0 and (last or time.monotonic() - saved > self.save_seconds):
                     self._save(module, optimizer, number + 1)
+                    return_freed_memory()
                     saved = time.monotonic()
                 if asked():
                     raise KeyboardInterrupt
@@ -142,11 +143,16 @@ def keep_freed_memory() -> None:
 
     Otherwise their pages go back and are faulted in anew: a third of a step on a CPU.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         trim_threshold, mmap_threshold = -1, -3
         mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_threshold, 2**30)
+        mallopt(mmap_threshold, 2**26)
+
+
+def return_freed_memory() -> None:
+    """Give freed blocks back to the system, now and then: they lie scattered and add up."""
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def processes() -> tuple[int, int]:
