@@ -56,8 +56,8 @@ class ClipPretrainConfig:
     bank: folder of training scenes; pack: named objects; text: trained text tower, or a small CLIP
     whose image tower is trained further.
     batch: pictures per step, of which ``object_share`` show one object alone; scenes: scenes of
-    512 tokens per step that the tower reads, of one tokenizer at a time; keep: least share of a scene's
-    tokens; held_out: share of objects and of scenes kept for measuring; scale: inverse
+    512 tokens per step that the tower reads, of one tokenizer at a time; keep: least share of a
+    scene's tokens; held_out: share of objects and of scenes kept for measuring; scale: inverse
     temperature of cosines; prior: handicap of frequent names.
     """
 

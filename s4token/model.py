@@ -16,12 +16,15 @@ from torch import nn
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP
 from s4token.grouping import KNN, Radius
+from s4token.propagation import regroup
 from s4token.superpoints import Superpoints
 from s4token.tokenizer import Normalise, TokenInputs, Tokenizer, collate, describe, quarter_turns
-from s4token.types import Encoding, PointCloud
+from s4token.types import Encoding, Groups, PointCloud
 
 TokenizerName = Literal["superpoint", "knn", "radius"]
 Progress = Callable[[float, str], object]
+LEVELS = (1.0, 0.5, 2.0)
+"""Token counts, to the budget, of the groupings that an encoding averages; its own comes first."""
 DEFAULT_CHECKPOINT = checkpoint.CHECKPOINTS / "s4token.safetensors"
 
 
@@ -116,31 +119,37 @@ class S4Token(nn.Module):
         """Encode a cloud into one text-aligned unit vector per token.
 
         Features are averaged over four quarter turns about the vertical, because no direction in
-        plan is special.
+        plan is special, and over ``LEVELS`` of tokens, because no size is.
         count: tokens, instead of the number the tokenizer was trained with.
         progress: called with the fraction done and the name of the stage that begins.
         Raises ValueError when this checkpoint has no such tokenizer.
         """
         grouping = self.grouping(tokenizer, count)
-        tokenization = self.tokenizations[tokenizer]
+        normalise = self.tokenizations[tokenizer].normalise
         say = progress or (lambda fraction, stage: None)
         clock = [time.perf_counter()]
         say(0.0, f"grouping {len(cloud):,} points ({tokenizer})")
-        groups = grouping(cloud)
+        levels = _levels(grouping, cloud)
+        groups = levels[0]
         clock.append(time.perf_counter())
         say(0.6, f"describing {len(groups):,} tokens")
-        inputs = describe(cloud, groups, normalise=tokenization.normalise)
+        described = [describe(cloud, level, normalise=normalise) for level in levels]
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
-        global_feature, features = self.encode_inputs(tokenizer, quarter_turns(inputs))
+        features, whole = np.zeros((len(groups), self.clip.embed_dim)), 0.0
+        for level, inputs in zip(levels, described, strict=True):
+            pooled, each = self.encode_inputs(tokenizer, quarter_turns(inputs))
+            own = _mean_direction(each)
+            features += own if level is groups else regroup(cloud, own, level, groups)
+            whole = whole + _mean_direction(pooled)
         clock.append(time.perf_counter())
         say(1.0, "encoded")
         stages = ("grouping", "describing", "transformer")
         return Encoding(
             cloud,
             groups,
-            _mean_direction(features),
-            _mean_direction(global_feature),
+            _unit(features),
+            _unit(whole),
             tokenizer=tokenizer,
             seconds={s: b - a for s, a, b in zip(stages, clock, clock[1:], strict=False)},
             notes=self._notes(cloud, len(groups), grouping.count),
@@ -179,9 +188,21 @@ class S4Token(nn.Module):
         )
 
 
+def _levels(grouping: Superpoints | KNN | Radius, cloud: PointCloud) -> list[Groups]:
+    """Return the groups, and then those of the other levels."""
+    counts = [max(1, round(level * grouping.count)) for level in LEVELS]
+    if isinstance(grouping, Superpoints):
+        return grouping.levels(cloud, counts)
+    return [replace(grouping, count=count)(cloud) for count in counts]
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(features, axis=-1, keepdims=True)
+    return (features / np.maximum(length, 1e-12)).astype(np.float32)
+
+
 def _mean_direction(features: torch.Tensor) -> np.ndarray:
-    mean = features.float().mean(dim=0)
-    return torch.nn.functional.normalize(mean, dim=-1).cpu().numpy()
+    return _unit(features.float().mean(dim=0).cpu().numpy())
 
 
 def load(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,24 +57,35 @@ class Superpoints:
 
     def __call__(self, cloud: PointCloud) -> Groups:
         """Return a partition of the cloud; every point occurs exactly once."""
+        return self.levels(cloud, [self.count])[0]
+
+    def levels(self, cloud: PointCloud, counts: Sequence[int]) -> list[Groups]:
+        """Return coarser and finer partitions along with that into ``count``, at little cost.
+
+        All follow from one order of merging, that of ``count``: for other counts that is not
+        quite the partition that they would have on their own.
+        """
         n = len(cloud)
-        if n <= self.count:
-            if n < self.count:
-                log.warning("superpoints: %d points give %d superpoints, not %d", n, n, self.count)
-            return Groups.from_labels(np.arange(n))
+        if n < self.count in counts:
+            log.warning("superpoints: %d points give %d superpoints, not %d", n, n, self.count)
         order = _canonical_order(cloud)
         ordered = cloud.select(order)
         if n > LARGEST_CLOUD:
             kept, voxel = _thin(ordered.points)
             log.info("superpoints: %d points partitioned through %d of them", n, len(kept))
-            labels = self._partition(ordered.select(kept))[voxel]
+            parts = [p[voxel] for p in self._partitions(ordered.select(kept), counts)]
         else:
-            labels = self._partition(ordered)
-        back = np.empty(n, dtype=np.int64)
-        back[order] = labels
-        return Groups.from_labels(back)
+            parts = self._partitions(ordered, counts)
+        groups = []
+        for labels in parts:
+            back = np.empty(n, dtype=np.int64)
+            back[order] = labels
+            groups.append(Groups.from_labels(back))
+        return groups
 
-    def _partition(self, cloud: PointCloud) -> Int[np.ndarray, "N"]:
+    def _partitions(self, cloud: PointCloud, counts: Sequence[int]) -> list[np.ndarray]:
+        if len(cloud) <= min(counts):
+            return [np.arange(len(cloud)) for _ in counts]
         points = cloud.points.astype(np.float64)
         points -= points.min(axis=0)
         extent = float(points.max())
@@ -92,13 +105,21 @@ class Superpoints:
             moments, size, edges, self.count * FINE, weights
         )
         smallest = int(np.clip(len(points) // (8 * self.count), 1, SMALLEST))
-        while True:
-            parent = merging.merge_greedy(moments, size, edges, weights, self.count, smallest)
-            kept, new = np.unique(parent, return_inverse=True)
-            if len(kept) <= self.count:
-                return new[label]
-            # Separate pieces remain, more than superpoints: join the nearest ones.
-            edges = _bridge(moments, new, edges)
+        greedy = lambda edges, n: merging.merge_greedy(moments, size, edges, weights, n, smallest)  # noqa: E731
+        return [_merged(greedy, moments, edges, count)[label] for count in counts]
+
+
+def _merged(
+    greedy: Callable[[Any, int], np.ndarray], moments: np.ndarray, edges: Any, count: int
+) -> Int[np.ndarray, "R"]:
+    """Return the superpoint of every region, joining pieces that no edge does if need be."""
+    while True:
+        parent = greedy(edges, count)
+        kept, new = np.unique(parent, return_inverse=True)
+        if len(kept) <= count:
+            return new
+        # Separate pieces remain, more than superpoints: join the nearest ones.
+        edges = _bridge(moments, new, edges)
 
 
 def _canonical_order(cloud: PointCloud) -> Int[np.ndarray, "N"]:

@@ -53,12 +53,24 @@ def test_count_and_batches(tiny_model, room_cloud):
     alone, alone_each = tiny_model.encode_inputs("superpoint", inputs[:1])
     torch.testing.assert_close(each[0, :17], alone_each[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(whole[0], alone[0], atol=1e-5, rtol=1e-5)
-    encoding = tiny_model.encode(room_cloud, count=17)
-    turns = tiny_model.encode_inputs("superpoint", quarter_turns(inputs[0]))
-    for got, parts in zip((encoding.global_feature, encoding.features), turns, strict=True):
-        mean = parts.mean(dim=0).numpy()
-        expected = mean / np.linalg.norm(mean, axis=-1, keepdims=True)
-        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_an_encoding_is_the_mean_over_turns_and_levels(tiny_model, room_cloud):
+    unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
+    levels = Superpoints(16).levels(room_cloud, [8, 16, 32])
+    features, whole = 0, 0
+    for level in levels:
+        inputs = quarter_turns(describe(room_cloud, level))
+        pooled, each = (
+            f.numpy().mean(axis=0) for f in tiny_model.encode_inputs("superpoint", inputs)
+        )
+        points = unit(each)[level.labels]
+        features = features + np.array([points[members].mean(axis=0) for members in levels[1]])
+        whole = whole + unit(pooled)
+    encoding = tiny_model.encode(room_cloud, count=16)
+    assert (encoding.groups.labels == levels[1].labels).all()
+    np.testing.assert_allclose(encoding.features, unit(features), atol=1e-5)
+    np.testing.assert_allclose(encoding.global_feature, unit(whole), atol=1e-5)
 
 
 def test_quarter_turns_of_the_scan_change_nothing(tiny_model, room_cloud):

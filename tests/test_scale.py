@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from s4token.metrics import partition_agreement
-from s4token.segment import propagation_matrix, segment
+from s4token.propagation import propagation_matrix
+from s4token.segment import segment
 from s4token.superpoints import Superpoints
 from s4token.tokenizer import describe
 

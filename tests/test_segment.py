@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from test_propagation import slow_matrix
 
 from s4token.grouping import KNN, Radius
 from s4token.segment import (
@@ -17,7 +18,6 @@ from s4token.segment import (
     check_prompts,
     point_scores,
     point_tokens,
-    propagation_matrix,
     segment,
     text_features,
     token_scores,
@@ -161,62 +161,6 @@ def test_blocks_change_nothing(monkeypatch, tiny_model, room_cloud):
 
 
 # Propagation
-
-
-def slow_matrix(cloud, groups):
-    """Propagation weights in loops, as the documentation of ``propagation_matrix`` says them."""
-    points = cloud.points
-    if groups.is_partition:
-        picks = [[m[int((k + 0.5) / 16 * len(m))] for k in range(16)] for m in groups]
-        anchors = points[np.concatenate(picks)]
-        owner = np.repeat(np.arange(len(groups)), 16)
-    else:
-        anchors = np.array([points[m].mean(axis=0) for m in groups])
-        owner = np.arange(len(groups))
-    apart = np.linalg.norm(points[:, None] - anchors[None], axis=2)
-    near = np.argsort(apart, axis=1, kind="stable")[:, :4]
-    unit = np.take_along_axis(apart, near, axis=1).mean()
-    out = np.zeros((len(points), len(groups)))
-    for i in range(len(points)):
-        weight = 1 / ((apart[i, near[i]] / unit) ** 2 + 1e-6)
-        weight /= weight.sum()
-        share = 0.5 if groups.is_partition else 1.0
-        for a, w in zip(near[i], weight, strict=True):
-            out[i, owner[a]] += share * w
-        if groups.is_partition:
-            out[i, groups.labels[i]] += 0.5
-    return out
-
-
-@pytest.mark.parametrize("grouping", [Superpoints(12), KNN(12, 16), Radius(12, 0.3, 16)])
-def test_matrix_equals_the_slow_twin(grouping):
-    cloud = PointCloud(np.random.default_rng(1).random((400, 3)))
-    groups = grouping(cloud)
-    got = propagation_matrix(cloud, groups).toarray()
-    np.testing.assert_allclose(got, slow_matrix(cloud, groups), atol=1e-4)
-
-
-@pytest.mark.parametrize("grouping", [Superpoints(12), KNN(12, 4), Radius(12, 0.05, 4)])
-@pytest.mark.parametrize(
-    "points",
-    [
-        np.zeros((1, 3)),
-        np.ones((300, 3)),
-        np.random.default_rng(0).random((3, 3)),
-        np.random.default_rng(0).random((300, 3)) * 1e7,
-        np.random.default_rng(0).random((300, 3)) * 1e-7,
-        np.random.default_rng(0).random((300, 3)) + 1e6,
-    ],
-)
-def test_matrix_gives_every_point_weights_of_sum_one(grouping, points):
-    cloud = PointCloud(points)
-    groups = grouping(cloud)
-    matrix = propagation_matrix(cloud, groups)
-    assert matrix.shape == (len(points), len(groups)) and matrix.data.min() >= 0
-    np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
-    if groups.is_partition:
-        own = np.asarray(matrix[np.arange(len(points)), groups.labels]).ravel()
-        assert own.min() >= 0.5 - 1e-6
 
 
 def test_features_are_constant_well_inside_a_superpoint():

@@ -253,3 +253,20 @@ def test_compactness_makes_rounder_superpoints(room_cloud):
 def test_bad_settings(settings, field):
     with pytest.raises(ValueError, match=f"{field}: expected"):
         Superpoints(**settings)
+
+
+def test_levels_follow_from_one_order_of_merging(room_cloud):
+    coarse, own, fine = Superpoints(60).levels(room_cloud, [30, 60, 120])
+    assert (len(coarse), len(own), len(fine)) == (30, 60, 120)
+    assert (own.labels == Superpoints(60)(room_cloud).labels).all()
+    for finer, coarser in ((fine, own), (own, coarse)):
+        inside = {(a, b) for a, b in zip(finer.labels, coarser.labels, strict=True)}
+        assert len(inside) == len(finer)
+
+
+def test_levels_of_a_cloud_of_few_points_and_of_many_pieces():
+    few = PointCloud(np.random.default_rng(0).random((40, 3)))
+    assert [len(g) for g in Superpoints(60).levels(few, [30, 60, 120])] == [30, 40, 40]
+    places = np.random.default_rng(0).random((50, 1, 3)) * 1000
+    apart = PointCloud((places + np.random.default_rng(1).random((50, 40, 3))).reshape(-1, 3))
+    assert [len(g) for g in Superpoints(40).levels(apart, [20, 40, 80])] == [20, 40, 80]
