@@ -136,7 +136,8 @@ class S4Token(nn.Module):
         described = [describe(cloud, level, normalise=normalise) for level in levels]
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
-        features, whole = np.zeros((len(groups), self.clip.embed_dim)), 0.0
+        features = np.zeros((len(groups), self.clip.embed_dim))
+        whole = np.zeros(self.clip.embed_dim)
         for level, inputs in zip(levels, described, strict=True):
             pooled, each = self.encode_inputs(tokenizer, quarter_turns(inputs))
             own = _mean_direction(each)
