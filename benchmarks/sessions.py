@@ -58,6 +58,7 @@ class Page:
         self.events = {
             (target, event): dep
             for dep in config["dependencies"]
+            if dep["backend_fn"]
             for target, event in dep["targets"]
         }
         found = {c["id"]: c["props"] for c in config["components"]}

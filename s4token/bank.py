@@ -259,7 +259,7 @@ def scene_count(path: Path) -> int:
 
 def draw_scenes(paths: Sequence[Path], scenes: int, rng: np.random.Generator) -> list[int]:
     """Return which scenes make a batch: of one token count, as many tokens as ``scenes`` of 512."""
-    count = scene_count(paths[rng.integers(len(paths))])
+    count = scene_count(paths[int(rng.integers(len(paths)))])
     alike = [i for i, path in enumerate(paths) if scene_count(path) == count]
     return [alike[i] for i in rng.integers(len(alike), size=max(1, 512 * scenes // count))]
 

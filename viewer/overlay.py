@@ -48,8 +48,13 @@ def divided(app: App, handle: str, session: Session) -> Session:
     if session.answer is None:
         return session
     first = fine.encoding.groups.index[fine.encoding.groups.offsets[:-1]]
-    scores = session.answer.scores[layer.nearest[first]]
-    return replace(session, answer=replace(session.answer, superpoints=fine.nearest, scores=scores))
+    parent, answer = layer.nearest[first], session.answer
+    rows = {
+        name: values[parent]
+        for name in ("scores", "probability")
+        if (values := getattr(answer, name)) is not None
+    }
+    return replace(session, answer=replace(answer, superpoints=fine.nearest, **rows))
 
 
 def corrected(app: App, handle: str, session: Session) -> Session:

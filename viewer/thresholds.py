@@ -21,6 +21,8 @@ from viewer.session import Layer, Query, Session
 STEPS = 10_000
 """Whole numbers of which a probability is one, 0 to this."""
 BINS = 50
+LIVE = 8_192
+"""Bytes of probabilities that a page is sent to decide with; of more words the server decides."""
 HIGH = 24
 """Height of a histogram in the units of its picture."""
 
@@ -67,7 +69,10 @@ def carried(before: Query, asked: Query) -> Query:
 
 
 def fit(session: Session) -> Mapping[str, Any] | None:
-    """Return what a browser needs to decide itself: probabilities, thresholds and colours."""
+    """Return what a browser needs to decide itself: probabilities, thresholds and colours.
+
+    None without an answer, and when that would be more than ``LIVE``.
+    """
     answer, query = session.answer, session.query
     if answer is None or answer.probability is None:
         return None
@@ -75,9 +80,11 @@ def fit(session: Session) -> Mapping[str, Any] | None:
     none = np.full((len(mine), 1), -1)
     worst = np.concatenate([none, mine[:, count:]], axis=1).max(axis=1)
     # One more than the best negative is what a prompt needs; a tie is won by the prompt.
-    table = np.c_[mine[:, :count], np.maximum(worst, 0)]
+    table = np.c_[mine[:, :count], np.maximum(worst, 0)].astype("<u2")
+    if table.nbytes > LIVE:
+        return None
     return {
-        "data": text(table.astype("<u2")),
+        "data": text(table),
         "least": whole(query.thresholds).tolist(),
         "colors": [session.color(i) for i in range(count + 1)],
         "hidden": sorted(session.hidden),
