@@ -35,7 +35,7 @@ FORMATS = {
     "npz": Format("NumPy NPZ", ".labels.npz"),
     "las": Format("LAS", ".labels.las"),
     "laz": Format("LAZ", ".labels.laz"),
-    "scannet": Format("ScanNet segs + aggregation", ".scannet.zip"),
+    "scannet": Format("ScanNet (zip)", ".scannet.zip"),
     "semantickitti": Format("SemanticKITTI .label", ".semantickitti.label"),
     "json": Format("JSON, all in one", ".s4token.json"),
 }
