@@ -38,10 +38,10 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.run
 checkpoints: $(VENV)/.run
 	$(BIN)/python -m s4token bank --out runs/bank --pack $(PACK) --scenes 1000
 	$(BIN)/python -m s4token pretrain-clip --bank runs/bank --pack $(PACK) --text $(TEXT) \
-		--steps 1500 --out runs/s4token-small.safetensors
+		--steps 3700 --batch 12 --out runs/s4token-small.safetensors
 	cp runs/s4token-small.safetensors checkpoints/
 	$(BIN)/python -m s4token pretrain --bank runs/bank --alignment 1 --distillation 0.2 --lr 5e-4 \
-		--steps 240 --start runs/s4token-small-tokenizers.safetensors \
+		--steps 200 --start runs/s4token-small-tokenizers.safetensors \
 		--out checkpoints/s4token.safetensors
 
 clean:
