@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -147,3 +148,10 @@ def test_the_browser_is_told_to_stay_here():
 def test_analytics_are_off():
     code = "import viewer, os; print(os.environ['GRADIO_ANALYTICS_ENABLED'])"
     assert run("-c", code).stdout.strip() == "False"
+
+
+def test_every_key_does_one_thing():
+    text = (ROOT / "viewer" / "static" / "keys.js").read_text(encoding="utf-8")
+    keys = re.findall(r'^    \["\w+", "([^"]+)", "', text, flags=re.MULTILINE)
+    assert len(keys) > 20 and len(set(keys)) == len(keys)
+    assert not {"W", "A", "S", "D", "Q", "E"} & set(keys), "these fly"

@@ -12,7 +12,7 @@
     ["smaller", "-", "Smaller points", false],
     ["background", "N", "Dark or light background", false],
     ["picture", "P", "Save a picture (PNG) with its legend", false],
-    ["link", "U", "Copy a link to this: scan, words, view, camera", false],
+    ["link", "Z", "Copy a link to this: scan, words, view, camera", false],
     ["help", "?", "Show or hide this sheet", false],
     ["move", "V", "Tool: move around, click a superpoint to ask why", true],
     ["label", "C", "Tool: click labels a superpoint", true],
