@@ -13,7 +13,6 @@ from torch import Tensor
 
 from s4token.bank import name_shares, token_inputs, tokens_path
 from s4token.datasets import Named
-from s4token.datasets.packs import split  # noqa: F401 clip_pretrain takes it from here
 from s4token.multiview import draw, splats
 from s4token.tokenizer import TokenInputs, collate
 from s4token.types import Camera, PointCloud

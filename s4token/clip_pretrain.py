@@ -37,10 +37,10 @@ from s4token.clip_batches import (
     drawn,
     named_tokens,
     patch_targets,
-    split,
     token_batch,
 )
 from s4token.datasets import objects
+from s4token.datasets.packs import split
 from s4token.objectives.alignment import Alignment
 from s4token.segment import BALANCE, text_features
 from s4token.tokenizer import Tokenizer, collate

@@ -23,10 +23,10 @@ from s4token.clip_batches import (
     drawn,
     named_tokens,
     padded,
-    split,
     token_batch,
 )
 from s4token.clip_pretrain import name_vectors
+from s4token.datasets.packs import split
 from s4token.model import TOKENIZATIONS, S4Token
 from s4token.multiview import cameras_for, draw, lift, pool, strided
 from s4token.objectives.alignment import Alignment

@@ -32,10 +32,10 @@ from s4token.clip_batches import (
     named_tokens,
     padded,
     patch_targets,
-    split,
     token_batch,
 )
 from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip, token_score
+from s4token.datasets.packs import split
 from s4token.model import load
 from s4token.pretrain import PretrainConfig, pretrain_all, teach
 from s4token.tokenizer import TokenInputs
