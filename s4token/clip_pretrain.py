@@ -41,6 +41,7 @@ from s4token.clip_batches import (
 )
 from s4token.datasets import objects
 from s4token.datasets.packs import split
+from s4token.metrics import score_of
 from s4token.objectives.alignment import Alignment
 from s4token.segment import BALANCE, text_features
 from s4token.tokenizer import Tokenizer, collate
@@ -326,6 +327,5 @@ def token_score(cosine: Tensor, scene: NamedTokens) -> dict[str, float]:
     guess = (score - BALANCE * score.mean(axis=0)).argmax(axis=1)
     matrix = np.zeros((len(present), len(present)))
     np.add.at(matrix.T, guess, count[:, present])
-    hit = np.diag(matrix)
-    union = matrix.sum(axis=0) + matrix.sum(axis=1) - hit
-    return {"mIoU": 100 * float((hit / union).mean()), "OA": 100 * float(hit.sum() / matrix.sum())}
+    score = score_of(np.stack([matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)]))
+    return {"mIoU": score.mIoU, "OA": score.OA}
