@@ -25,13 +25,14 @@ def measure(model: Any, pack: Path, probed: Sequence[str]) -> list[dict[str, Any
     """Return rows of zero-shot classification, then of probes that learn from the seen objects."""
     from s4token.datasets import open_data
     from s4token.few_shot import probe_objects
+    from s4token.probes import Probing
+    from s4token.settings import Settings
     from s4token.zero_shot import evaluate_objects, object_rows_json
 
     held, seen = (open_data(f"objects:{pack}@{part}") for part in ("held-out", "seen"))
-    words = evaluate_objects(model, [held], tokenizers=(*TOKENIZERS, "multiview"), report=_say)
-    shots = probe_objects(
-        model, [held], [seen], probes=("linear", "prototype"), tokenizers=probed, report=_say
-    )
+    words = evaluate_objects(model, [held], Settings((*TOKENIZERS, "multiview")), report=_say)
+    how = Settings(probed), Probing(("linear", "prototype"))
+    shots = probe_objects(model, [held], [seen], *how, report=_say)
     return object_rows_json([*words, *shots])
 
 

@@ -31,6 +31,7 @@ def measure(clip: str, dense: Any, options: argparse.Namespace) -> dict[str, lis
     from s4token.benchmark import evaluate, rows_json
     from s4token.datasets import open_data
     from s4token.model import S4Token
+    from s4token.settings import Settings
     from s4token.text_store import TextStore
     from s4token.zero_shot import evaluate_objects, object_rows_json
 
@@ -39,9 +40,9 @@ def measure(clip: str, dense: Any, options: argparse.Namespace) -> dict[str, lis
     frozen.text_store = TextStore(options.text_folder)
     model = S4Token(frozen).eval().to(options.device)
     data = [open_data(spec) for spec in options.data]
-    how: dict[str, Any] = {"tokenizers": ["multiview"], "limit": options.limit}
-    scenes = evaluate(model, [d for d in data if d.task != "classify"], **how)
-    objects = evaluate_objects(model, [d for d in data if d.task == "classify"], **how)
+    how = Settings(("multiview",), limit=options.limit)
+    scenes = evaluate(model, [d for d in data if d.task != "classify"], how)
+    objects = evaluate_objects(model, [d for d in data if d.task == "classify"], how)
     mark = {"clip": clip, "dense": dense, "clip_sha256": frozen.identity.sha256}
     taken = lambda rows: [r | mark for r in rows if r["tokenizer"] == "multiview"]  # noqa: E731
     return {"rows": taken(rows_json(scenes)), "objects": taken(object_rows_json(objects))}

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from scipy.spatial import KDTree
 
 from s4token.baselines import geometric_labels, random_labels
 from s4token.datasets import Scans
-from s4token.geometry import knn
 from s4token.model import S4Token
-from s4token.multiview import encode_views
 from s4token.resources import Cost, measured
 from s4token.segment import TEMPLATES, segment
+from s4token.settings import Setting, Settings, encode, resampled, variant
 from s4token.tallies import RESAMPLES, SEED, PartTally, SegmentTally, truth_of
-from s4token.types import Encoding, PointCloud, Scan
+from s4token.types import PointCloud, Scan
 
 PART_PROMPT = "{part} of a {category}"
 """The one prompt of part segmentation; never searched over."""
-MOST_DENSE = 16.0
 _log = logging.getLogger(__name__)
 
 
@@ -52,16 +48,6 @@ class Row:
     stated: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """Name one way to encode a scan."""
-
-    density: float
-    scale: float
-    tokenizer: str
-    normalise: str
-
-
 def present_classes(scan: Scan) -> Scan:
     """Return the scan with the classes that occur in it, in their order.
 
@@ -77,70 +63,12 @@ def present_classes(scan: Scan) -> Scan:
     return replace(scan, labels=table[labels], classes=names)
 
 
-def resampled(cloud: PointCloud, density: float) -> tuple[PointCloud, Int[np.ndarray, "N"]]:
-    """Return the cloud at another density, and which of its points answers for each original one.
-
-    Below 1 a random share of the points is kept and each original point is answered by the nearest.
-    Above 1 copies are added, moved up to half way to one of their six nearest neighbours; original
-    points answer for themselves. The same for the same density. Raises ValueError beyond (0, 16].
-    """
-    if not 0 < density <= MOST_DENSE:
-        raise ValueError(f"densities: expected numbers in (0, {MOST_DENSE:g}], got {density}")
-    count, rng = len(cloud), np.random.default_rng(SEED)
-    if density == 1:
-        return cloud, np.arange(count)
-    if density < 1:
-        keep = np.sort(rng.permutation(count)[: max(1, round(density * count))])
-        thin = cloud.select(keep)
-        return thin, np.asarray(KDTree(thin.points).query(cloud.points)[1])
-    extra = round((density - 1) * count)
-    source = np.concatenate([rng.permutation(count) for _ in range(-(-extra // count))])[:extra]
-    index, _ = knn(cloud.points, min(7, count))
-    pick = rng.integers(min(1, index.shape[1] - 1), index.shape[1], extra)
-    towards = cloud.points[index[source, pick]] - cloud.points[source]
-    share = rng.uniform(0, 0.5, (extra, 1)).astype(cloud.points.dtype)
-    dense = cloud.select(np.concatenate([np.arange(count), source]))
-    points = np.concatenate([cloud.points, cloud.points[source] + share * towards])
-    return replace(dense, points=points), np.arange(count)
-
-
-def variant(
-    model: S4Token, tokenizer: str, normalise: str | None = None
-) -> tuple[S4Token, str, str, str]:
-    """Return the model and tokenizer name to use, the normalisation, and what its weights are.
-
-    Without trained weights for a combination, the tokenizer's own are fed coordinates of the other
-    normalisation, and the last value says so. Raises ValueError for an unknown tokenizer.
-    """
-    if tokenizer == "multiview":
-        return model, tokenizer, "token", "no tokenizer"
-    grouping = model.grouping(tokenizer)
-    own = model.tokenizations[tokenizer]
-    trained = "trained for this" if model.trained else "untrained"
-    if normalise in (None, own.normalise):
-        return model, tokenizer, own.normalise, trained
-    for name, other in model.tokenizations.items():
-        if type(other.grouping) is type(grouping) and other.normalise == normalise:
-            return model, name, normalise, trained
-    changed = copy.copy(model)
-    swapped: Any = replace(own, normalise=normalise)
-    changed.tokenizations = {**model.tokenizations, tokenizer: swapped}
-    return changed, tokenizer, str(normalise), f"trained with normalise={own.normalise}, not this"
-
-
 def predict(
     model: S4Token, cloud: PointCloud, prompts: Sequence[str], tokenizer: str
 ) -> Int[np.ndarray, "N"]:
     """Label every point of a cloud with one of the prompts: all that a protocol ever sees."""
     encoding = encode(model, cloud, tokenizer)
     return segment(model, encoding, prompts, threshold=0, templates=TEMPLATES).labels
-
-
-def encode(model: S4Token, cloud: PointCloud, tokenizer: str) -> Encoding:
-    """Encode a cloud by a tokenizer of the model, or by the 2D teacher (``multiview``)."""
-    if tokenizer == "multiview":
-        return encode_views(model.clip, cloud)
-    return model.encode(cloud, tokenizer=tokenizer)
 
 
 @dataclass(frozen=True)
@@ -201,18 +129,6 @@ class Source:
         }
 
 
-def settings_of(
-    model: S4Token,
-    tokenizers: Sequence[str],
-    normalise: Sequence[str | None],
-    scales: Sequence[float],
-    densities: Sequence[float],
-) -> Iterable[Setting]:
-    """Return every combination once, dense to sparse loops outside, tokenizers inside."""
-    found = itertools.product(densities, scales, tokenizers, normalise)
-    return dict.fromkeys(Setting(d, s, t, variant(model, t, n)[2]) for d, s, t, n in found)
-
-
 class _Run:
     """Tallies and costs of one data set."""
 
@@ -237,15 +153,11 @@ class _Run:
         """Return the line of a setting or of a baseline."""
         tally = tally or self.tallies[key]
         cost = self.costs.get(key, Cost())
-        plain = Setting(1.0, 1.0, str(key), "-")
-        setting = plain if isinstance(key, str) else key
+        setting = Setting(key, "-") if isinstance(key, str) else key
         stated = self.source.stated(self.points, self.given.get(key, self.points), weights)
         return Row(
             self.source.name,
-            setting.tokenizer,
-            setting.normalise,
-            setting.scale,
-            setting.density,
+            *astuple(setting),
             **tally.scores(),
             seconds=cost.seconds,
             peak_mb=cost.peak_mb or None,
@@ -276,23 +188,15 @@ def _baselines(run: _Run, scan: Scan, rng: np.random.Generator, model: S4Token) 
 def evaluate(
     model: S4Token,
     data: Sequence[Scan | Scans],
+    settings: Settings,
     *,
-    tokenizers: Sequence[str] = ("superpoint", "knn", "radius"),
-    normalise: Sequence[str | None] = (None,),
-    scales: Sequence[float] = (1.0,),
-    densities: Sequence[float] = (1.0,),
-    limit: int | None = None,
     report: Callable[[Row], object] = lambda row: None,
 ) -> list[Row]:
     """Segment labelled scans by class names, and score them over all scans of a data set.
 
     data: a scan is scored over the classes present in it, a data set over its class list (parts:
-    the parts of each shape's category).
-    tokenizers: of the model, or ``multiview`` for the 2D teacher on superpoints. normalise:
-    ``token``, ``none`` (coordinates in the scan's unit), or None for each tokenizer's own. Every
-    figure is about the original points, whatever the density. limit: so many scans of a data set,
-    evenly over its list. Prompts are the class names as they stand, threshold 0, default templates.
-    ``report`` sees rows as they come.
+    the parts of each shape's category). Prompts are the class names as they stand, threshold 0,
+    default templates. ``report`` sees rows as they come.
     """
     rows: list[Row] = []
 
@@ -300,10 +204,10 @@ def evaluate(
         rows.append(row)
         report(row)
 
-    settings = list(settings_of(model, tokenizers, normalise, scales, densities))
+    chosen = settings.of(model)
     for entry in data:
-        source = Source.of(entry, limit)
-        run, rng = _Run(source, settings), np.random.default_rng(SEED)
+        source = Source.of(entry, settings.limit)
+        run, rng = _Run(source, chosen), np.random.default_rng(SEED)
         for number, scan in enumerate(source.scans, start=1):
             last = number == len(source.scans)
             _log.info("%s: scan %d of %d, %s", source.name, number, len(source.scans), scan.name)
@@ -311,7 +215,7 @@ def evaluate(
             _baselines(run, scan, rng, model)
             for row in run.baselines() if last else ():
                 add(row)
-            for setting, weights in _labelled(run, scan, model, settings):
+            for setting, weights in _labelled(run, scan, model, chosen):
                 if last:
                     add(run.row(setting, weights))
     return rows

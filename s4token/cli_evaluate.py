@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,13 @@ def _evaluate(options: argparse.Namespace) -> None:
         writable(options.json, ".json")
     if options.clip and set(options.tokenizers) != {"multiview"}:
         raise ValueError("--clip: no tokenizer is trained for it; add --tokenizers multiview")
+    how = _how(options)
     train = _learnt_from(data, options)
     model = loaded_model(options)
     print(
         f"{'data':<16}{'tokenizer':<12}{'coords':<8}{'scale':>8}{'density':>8}  scores in percent"
     )
-    rows, objects = _scores(model, data, train, options)
+    rows, objects = _scores(model, data, train, how)
     if options.json:
         load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
         machine = {"device": options.device, "cores": os.cpu_count(), "load_average": load}
@@ -70,6 +72,17 @@ def _evaluate(options: argparse.Namespace) -> None:
         temporary = options.json.with_name(f".{options.json.name}.{os.getpid()}")
         temporary.write_text(json.dumps(found, indent=1) + "\n")
         os.replace(temporary, options.json)
+
+
+def _how(options: argparse.Namespace) -> list[Any]:
+    """Return the settings, and with --probe what is learnt."""
+    from s4token.probes import Probing
+    from s4token.settings import Settings
+
+    names = ("tokenizers", "normalise", "scales", "densities", "limit")
+    settings = Settings(**{name: getattr(options, name) for name in names})
+    probing = [Probing(options.probe, options.shots, options.seeds)] if options.probe else []
+    return [settings, *probing]
 
 
 def _learnt_from(data: Any, options: argparse.Namespace) -> Any:
@@ -86,27 +99,21 @@ def _learnt_from(data: Any, options: argparse.Namespace) -> Any:
     return train
 
 
-def _scores(
-    model: Any, data: Any, train: Any, options: argparse.Namespace
-) -> tuple[list[dict], list[dict]]:
+def _scores(model: Any, data: Any, train: Any, how: Sequence[Any]) -> tuple[list[dict], list[dict]]:
     """Return the rows of scans and of shapes: by words, or by probes that learn from --train."""
     from s4token.benchmark import evaluate, rows_json
     from s4token.few_shot import probe_objects, probe_scans
     from s4token.zero_shot import evaluate_objects, object_rows_json
 
-    names = ("tokenizers", "normalise", "scales", "densities", "limit")
-    how: dict[str, Any] = {name: getattr(options, name) for name in names} | {"report": _print_row}
     shapes = [d for d in data if d.task == "classify"]
     scenes = [d for d in data if d.task != "classify"]
-    if not options.probe:
-        scored = evaluate(model, scenes, **how), evaluate_objects(model, shapes, **how)
+    if len(how) == 1:
+        rows = evaluate(model, scenes, *how, report=_print_row)
+        objects = evaluate_objects(model, shapes, *how, report=_print_row)
     else:
-        how |= {"probes": options.probe, "shots": options.shots, "seeds": options.seeds}
-        scored = (
-            probe_scans(model, scenes, train["segment"], **how),
-            probe_objects(model, shapes, train["classify"], **how),
-        )
-    return rows_json(scored[0]), object_rows_json(scored[1])
+        rows = probe_scans(model, scenes, train["segment"], *how, report=_print_row)
+        objects = probe_objects(model, shapes, train["classify"], *how, report=_print_row)
+    return rows_json(rows), object_rows_json(objects)
 
 
 def _shots(text: str) -> int | None:

@@ -5,26 +5,24 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from s4token.benchmark import Row, Setting, Source, encode, resampled, settings_of, variant
+from s4token.benchmark import Row, Source
 from s4token.datasets import Scans
 from s4token.metrics import class_iou, score_of
 from s4token.model import S4Token
-from s4token.probes import PROBES, Head, Linear, Prototype, heads
+from s4token.probes import PROBES, Head, Probing
 from s4token.resources import Cost, measured
 from s4token.segment import point_scores, point_tokens
+from s4token.settings import Setting, Settings, encode, resampled, variant
 from s4token.tallies import RESAMPLES, SegmentTally, bootstrap, truth_of
 from s4token.types import Encoding
-from s4token.zero_shot import ObjectRow, keys_of, object_row, shape_features
+from s4token.zero_shot import ObjectRow, object_row, shape_features
 
-SHOTS = (1, 2, 4, 8, 16, None)
-"""Examples per class; None is all."""
-SEEDS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -65,56 +63,46 @@ def _stated(name: str, shots: int | None, fitted: Sequence[Head], train: Sequenc
     }
 
 
-def _cases(
-    probes: Sequence[str], shots: Sequence[int | None]
-) -> Iterator[tuple[str, Linear | Prototype, int | None]]:
-    for name, count in itertools.product(probes, shots):
-        yield name, PROBES[name], count
-
-
 def probe_objects(
     model: S4Token,
     data: Sequence[Scans],
     train: Sequence[Scans],
+    settings: Settings,
+    probing: Probing,
     *,
-    probes: Sequence[str] = ("linear",),
-    shots: Sequence[int | None] = SHOTS,
-    seeds: int = SEEDS,
-    tokenizers: Sequence[str] = ("superpoint", "knn", "radius"),
-    normalise: Sequence[str | None] = (None,),
-    scales: Sequence[float] = (1.0,),
-    densities: Sequence[float] = (1.0,),
-    limit: int | None = None,
     report: Callable[[ObjectRow], object] = lambda row: None,
 ) -> list[ObjectRow]:
     """Classify shapes by a classifier of their global feature, learnt from ``train``.
 
-    shots: examples per category, or as many as it has; None for all. Scales and densities are the
-    tested shapes' alone. A tested shape whose category has no example is answered wrong. Further
-    arguments as of ``evaluate_objects``.
+    Scales and densities are the tested shapes' alone; the limit counts test shapes and shapes of
+    each entry of ``train``. A tested shape whose category has no example is answered wrong.
     Raises ValueError when a tested shape is among those to learn from.
     """
     rows: list[ObjectRow] = []
-    keys = keys_of(model, tokenizers, normalise, scales, densities)
-    learnt = list(dict.fromkeys((t, n, 1.0, 1.0) for t, n, _, _ in keys))
+    chosen = settings.of(model)
+    learnt = list(dict.fromkeys(replace(s, scale=1.0, density=1.0) for s in chosen))
     for scans in data:
         apart(scans, train)
-        shapes = shape_features(model, scans.subset(limit), keys)
-        parts = [shape_features(model, t.subset(limit), learnt) for t in train]
+        shapes = shape_features(model, scans.subset(settings.limit), chosen)
+        parts = [shape_features(model, t.subset(settings.limit), learnt) for t in train]
         names = [[p.scans.classes[i] for i in p.truth.tolist()] for p in parts]
         number = {name: i for i, name in enumerate(scans.classes)}
         labels = np.array([number.get(name, -1) for name in itertools.chain(*names)], dtype=int)
         if not (labels >= 0).any():
             raise ValueError(f"train: no shape of a category of {scans.spec} to learn from")
-        for key in keys:
-            pooled = np.concatenate([p.features[(*key[:2], 1.0, 1.0)] for p in parts])
-            for name, probe, count in _cases(probes, shots):
-                known = labels >= 0
-                fitted = heads(probe, pooled[known], labels[known], len(number), count, seeds)
-                stated = _stated(name, count, fitted, train)
-                stated |= {"weights": variant(model, *key[:2])[3], "train_shapes": int(known.sum())}
-                tables = (head(shapes.features[key]) for head in fitted)
-                row = object_row(shapes, key, tables, len(scans), **stated)
+        known = labels >= 0
+        fits = {}
+        for plain in learnt:
+            pooled = np.concatenate([p.features[plain] for p in parts])
+            fits[plain] = probing(pooled[known], labels[known], len(number))
+        for setting in chosen:
+            weights = variant(model, setting.tokenizer, setting.normalise)[3]
+            cases = fits[replace(setting, scale=1.0, density=1.0)]
+            for (name, shots), fitted in cases.items():
+                stated = _stated(name, shots, fitted, train)
+                stated |= {"weights": weights, "train_shapes": int(known.sum())}
+                tables = (head(shapes.features[setting]) for head in fitted)
+                row = object_row(shapes, setting, tables, len(scans), **stated)
                 rows.append(_without_retrieval(row))
                 report(rows[-1])
     return rows
@@ -197,10 +185,7 @@ def _row(
     foreground = None if None in extras else float(np.mean(np.array(extras, float)))
     return Row(
         source.name,
-        setting.tokenizer,
-        setting.normalise,
-        setting.scale,
-        setting.density,
+        *astuple(setting),
         **mean,
         seconds=cost.seconds,
         peak_mb=cost.peak_mb or None,
@@ -213,43 +198,30 @@ def probe_scans(
     model: S4Token,
     data: Sequence[Scans],
     train: Sequence[Scans],
+    settings: Settings,
+    probing: Probing,
     *,
-    probes: Sequence[str] = ("linear",),
-    shots: Sequence[int | None] = SHOTS,
-    seeds: int = SEEDS,
-    tokenizers: Sequence[str] = ("superpoint", "knn", "radius"),
-    normalise: Sequence[str | None] = (None,),
-    scales: Sequence[float] = (1.0,),
-    densities: Sequence[float] = (1.0,),
-    limit: int | None = None,
     report: Callable[[Row], object] = lambda row: None,
 ) -> list[Row]:
     """Segment labelled scans by a classifier of token features, learnt from ``train``.
 
     An example is a token with the most frequent label of its points; classes are matched by name,
-    and those that are not asked for are left out. Scores are over the original points. Arguments
-    as of ``probe_objects``; limit counts test scans and scans of each entry of ``train``.
+    and those that are not asked for are left out. Scales, densities and limit as of
+    ``probe_objects``; scores are over the original points.
     Raises ValueError when a tested scan is among those to learn from, or the task is another.
     """
     rows: list[Row] = []
-    settings = list(settings_of(model, tokenizers, normalise, scales, densities))
+    by_tokens = lambda s: (s.tokenizer, s.normalise)  # noqa: E731
+    chosen = sorted(settings.of(model), key=by_tokens)
     for entry in data:
         if entry.task != "segment":
             raise ValueError(f"{entry.spec}: probes label scans or shapes, not {entry.task}")
         apart(entry, train)
-        source = Source.of(entry, limit)
+        source = Source.of(entry, settings.limit)
         number = {name: i for i, name in enumerate(source.classes)}
-        for how, some in itertools.groupby(
-            sorted(settings, key=lambda s: (s.tokenizer, s.normalise)),
-            lambda s: (s.tokenizer, s.normalise),
-        ):
-            tokens = _learnt(model, train, limit, how, number)
-            fitted = {
-                (name, count): heads(
-                    probe, tokens.features, tokens.labels, len(number), count, seeds
-                )
-                for name, probe, count in _cases(probes, shots)
-            }
+        for how, some in itertools.groupby(chosen, by_tokens):
+            tokens = _learnt(model, train, settings.limit, how, number)
+            fitted = probing(tokens.features, tokens.labels, len(number))
             for setting in some:
                 for row in _tested(model, source, setting, fitted, train, tokens):
                     rows.append(row)

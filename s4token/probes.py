@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,21 +108,37 @@ def draw_shots(
     return np.sort(by_class[place < shots])
 
 
-def heads(
-    probe: Linear | Prototype,
-    features: Float[np.ndarray, "n E"],
-    labels: Int[np.ndarray, "n"],
-    classes: int,
-    shots: int | None,
-    seeds: int,
-) -> list[Head]:
-    """Fit a probe to ``seeds`` draws of shots; to everything, once."""
-    if shots is not None and shots < 1:
-        raise ValueError(f"shots: expected numbers of at least 1, or 'all', got {shots}")
-    if seeds < 1:
-        raise ValueError(f"seeds: expected at least 1, got {seeds}")
-    out = []
-    for seed in range(1 if shots is None else seeds):
-        index = draw_shots(labels, shots, np.random.default_rng([SEED, seed]))
-        out.append(probe(features[index], labels[index], classes))
-    return out
+@dataclass(frozen=True)
+class Probing:
+    """Say what is learnt of few examples: probes, examples per class (None: all), and draws.
+
+    Everything is learnt from once, a number of shots ``seeds`` times.
+    """
+
+    probes: Sequence[str] = ("linear",)
+    shots: Sequence[int | None] = (1, 2, 4, 8, 16, None)
+    seeds: int = 5
+
+    def __post_init__(self) -> None:
+        for name in ("probes", "shots"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name in self.probes:
+            if name not in PROBES:
+                raise ValueError(f"probes: expected some of {', '.join(PROBES)}, got '{name}'")
+        for shots in self.shots:
+            if shots is not None and shots < 1:
+                raise ValueError(f"shots: expected numbers of at least 1, or 'all', got {shots}")
+        if self.seeds < 1:
+            raise ValueError(f"seeds: expected at least 1, got {self.seeds}")
+
+    def __call__(
+        self, features: Float[np.ndarray, "n E"], labels: Int[np.ndarray, "n"], classes: int
+    ) -> dict[tuple[str, int | None], list[Head]]:
+        """Return the heads learnt by every probe from every number of shots, one per draw."""
+        out: dict[tuple[str, int | None], list[Head]] = {}
+        for name, shots in itertools.product(self.probes, self.shots):
+            out[name, shots] = []
+            for seed in range(1 if shots is None else self.seeds):
+                index = draw_shots(labels, shots, np.random.default_rng([SEED, seed]))
+                out[name, shots].append(PROBES[name](features[index], labels[index], classes))
+        return out

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from s4token.benchmark import encode, resampled, variant
 from s4token.datasets import Scans
 from s4token.metrics import average_precision
 from s4token.model import S4Token
 from s4token.resources import Cost, measured
 from s4token.segment import TEMPLATES, text_features
+from s4token.settings import Setting, Settings, encode, resampled, variant
 from s4token.tallies import RESAMPLES, SEED, bootstrap, category_means
 from s4token.types import PointCloud
 
 _log = logging.getLogger(__name__)
-
-
-Key = tuple[str, str, float, float]
-"""Tokenizer, normalisation, scale and density."""
 DRAWS = 20
 """Random answers whose mean is the chance level."""
 
@@ -102,28 +97,16 @@ class Shapes:
     """
 
     scans: Scans
-    features: dict[Key, Float[np.ndarray, "n E"]]
+    features: dict[Setting, Float[np.ndarray, "n E"]]
     truth: Int[np.ndarray, "n"]
-    costs: dict[Key, Cost]
+    costs: dict[Setting, Cost]
     points: int
 
 
-def keys_of(
-    model: S4Token,
-    tokenizers: Sequence[str],
-    normalise: Sequence[str | None],
-    scales: Sequence[float],
-    densities: Sequence[float],
-) -> list[Key]:
-    """Return every combination once."""
-    combos = itertools.product(densities, scales, tokenizers, normalise)
-    return list(dict.fromkeys((t, variant(model, t, n)[2], s, d) for d, s, t, n in combos))
-
-
-def shape_features(model: S4Token, scans: Scans, keys: Sequence[Key]) -> Shapes:
-    """Encode the shapes of a list under every key. Raises ValueError for a shape of no category."""
-    features: dict[Key, list[np.ndarray]] = {key: [] for key in keys}
-    costs = {key: Cost() for key in keys}
+def shape_features(model: S4Token, scans: Scans, settings: Sequence[Setting]) -> Shapes:
+    """Encode a list of shapes under settings. Raises ValueError for a shape of no category."""
+    features: dict[Setting, list[np.ndarray]] = {setting: [] for setting in settings}
+    costs = {setting: Cost() for setting in settings}
     truth, points = [], 0
     for number, scan in enumerate(scans, start=1):
         _log.info("%s: shape %d of %d, %s", scans.spec, number, len(scans), scan.name)
@@ -131,22 +114,21 @@ def shape_features(model: S4Token, scans: Scans, keys: Sequence[Key]) -> Shapes:
             raise ValueError(f"{scan.name}: '{scan.category}' is no category of {scans.spec}")
         truth.append(scans.classes.index(scan.category))
         points += len(scan.cloud)
-        for key in keys:
-            tokenizer, kind, scale, density = key
-            used, name, _, _ = variant(model, tokenizer, kind)
-            cloud = resampled(scan.cloud, density)[0].scaled(scale)
+        for setting in settings:
+            used, name, _, _ = variant(model, setting.tokenizer, setting.normalise)
+            cloud = resampled(scan.cloud, setting.density)[0].scaled(setting.scale)
             with measured(model.clip.device) as cost:
-                features[key].append(shape_feature(used, cloud, name))
-            costs[key].add(cost)
-    stacked = {key: np.stack(rows) for key, rows in features.items()}
+                features[setting].append(shape_feature(used, cloud, name))
+            costs[setting].add(cost)
+    stacked = {setting: np.stack(rows) for setting, rows in features.items()}
     return Shapes(scans, stacked, np.array(truth), costs, points)
 
 
 def object_row(
-    shapes: Shapes, key: Key, draws: Iterable[np.ndarray], listed: int, **stated: Any
+    shapes: Shapes, setting: Setting, draws: Iterable[np.ndarray], listed: int, **stated: Any
 ) -> ObjectRow:
     """Return the line of similarity tables (n, C), one per seed; listed: shapes before a limit."""
-    scans, cost = shapes.scans, shapes.costs.get(key, Cost())
+    scans, cost = shapes.scans, shapes.costs.get(setting, Cost())
     means, intervals = object_scores(draws, shapes.truth)
     about = {
         "protocol": "zero-shot classification and retrieval",
@@ -162,7 +144,7 @@ def object_row(
     }
     return ObjectRow(
         scans.spec.split(":")[0],
-        *key,
+        *astuple(setting),
         **means,
         seconds=cost.seconds,
         peak_mb=cost.peak_mb or None,
@@ -179,7 +161,7 @@ def _baselines(shapes: Shapes, listed: int) -> list[ObjectRow]:
     constant[:, np.bincount(shapes.truth).argmax()] = 1
     lines = {"random": (rng.random(size) for _ in range(DRAWS)), "majority": [constant]}
     return [
-        object_row(shapes, (name, "-", 1.0, 1.0), draws, listed, weights="none")
+        object_row(shapes, Setting(name, "-"), draws, listed, weights="none")
         for name, draws in lines.items()
     ]
 
@@ -187,29 +169,25 @@ def _baselines(shapes: Shapes, listed: int) -> list[ObjectRow]:
 def evaluate_objects(
     model: S4Token,
     data: Sequence[Scans],
+    settings: Settings,
     *,
-    tokenizers: Sequence[str] = ("superpoint", "knn", "radius"),
-    normalise: Sequence[str | None] = (None,),
-    scales: Sequence[float] = (1.0,),
-    densities: Sequence[float] = (1.0,),
-    limit: int | None = None,
     report: Callable[[ObjectRow], object] = lambda row: None,
 ) -> list[ObjectRow]:
     """Classify the shapes of data sets by the cosine of their global feature with category names.
 
-    Arguments as of ``benchmark.evaluate``; the categories of the whole data set compete, also
-    where ``limit`` leaves shapes of few. Raises ValueError for a shape of no category.
+    ``report`` sees rows as they come. The categories of the whole data set compete, also where
+    the limit leaves shapes of few. Raises ValueError for a shape of no category.
     """
     rows: list[ObjectRow] = []
-    keys = keys_of(model, tokenizers, normalise, scales, densities)
+    chosen = settings.of(model)
     for scans in data:
         text = text_features(model, scans.classes, TEMPLATES)
-        shapes = shape_features(model, scans.subset(limit), keys)
+        shapes = shape_features(model, scans.subset(settings.limit), chosen)
         lines = _baselines(shapes, len(scans))
-        for key in keys:
-            weights = variant(model, key[0], key[1])[3]
-            scores = shapes.features[key] @ text.T
-            lines.append(object_row(shapes, key, [scores], len(scans), weights=weights))
+        for setting in chosen:
+            weights = variant(model, setting.tokenizer, setting.normalise)[3]
+            scores = shapes.features[setting] @ text.T
+            lines.append(object_row(shapes, setting, [scores], len(scans), weights=weights))
         for row in lines:
             rows.append(row)
             report(row)

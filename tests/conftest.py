@@ -23,6 +23,7 @@ CHECKED = (
     "photographs",
     "probes",
     "scatter",
+    "settings",
     "superpoints",
     "tallies",
     "tokenizer",

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     "__init__ __main__ cli cli_evaluate cli_options cli_training",
     "bank baselines benchmark clip_batches clip_pretrain few_shot picture pretrain probes "
-    "resources tallies text_corpus text_pretrain text_teacher vocabulary zero_shot",
+    "resources settings tallies text_corpus text_pretrain text_teacher vocabulary zero_shot",
     "multiview objectives objectives.alignment objectives.clustering objectives.distillation "
     "objectives.masked objectives.teacher segment training",
     "model",

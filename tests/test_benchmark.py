@@ -8,16 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import trees
-from scipy.spatial import KDTree
 
 from s4token import benchmark
-from s4token.benchmark import evaluate, present_classes, resampled, rows_json, variant
+from s4token.benchmark import evaluate, present_classes, rows_json
 from s4token.datasets.scannet import scannet
 from s4token.datasets.shapenetpart import shapenetpart
 from s4token.metrics import segmentation_score
-from s4token.model import S4Token, Tokenization
 from s4token.segment import segment
-from s4token.superpoints import Superpoints
+from s4token.settings import Settings
 from s4token.types import PointCloud
 
 
@@ -38,36 +36,6 @@ def test_unlabelled_scans_are_refused(room_scan, labels):
         present_classes(replace(room_scan, labels=labels))
 
 
-def test_resampled_below_one_keeps_a_share_and_the_nearest_answers(room_cloud):
-    (first, answer), (second, _) = (resampled(room_cloud, 0.25) for _ in range(2))
-    assert len(first) == round(0.25 * len(room_cloud))
-    assert (first.points == second.points).all() and answer.shape == (len(room_cloud),)
-    distance = np.linalg.norm(first.points[answer[:200]] - room_cloud.points[:200], axis=1)
-    every = np.linalg.norm(first.points[None] - room_cloud.points[:200, None], axis=2)
-    np.testing.assert_allclose(distance, every.min(axis=1))
-    assert resampled(room_cloud, 1)[0] is room_cloud
-    assert len(resampled(room_cloud, 1e-9)[0]) == 1
-
-
-def test_resampled_above_one_adds_points_on_the_surface(room_cloud):
-    dense, answer = resampled(room_cloud, 2.5)
-    count = len(room_cloud)
-    assert len(dense) == round(2.5 * count) and (answer == np.arange(count)).all()
-    assert (dense.points[:count] == room_cloud.points).all()
-    apart, source = KDTree(room_cloud.points).query(dense.points[count:])
-    spacing = np.median(KDTree(room_cloud.points).query(room_cloud.points, k=7)[0][:, 6])
-    assert 0 < np.median(apart) < 0.5 * spacing and np.quantile(apart, 0.99) < 2 * spacing
-    same = (dense.colors[count:] == room_cloud.colors[source]).all(axis=1)
-    assert same.mean() > 0.6  # most still lie nearest to the point that they came from
-    assert len(resampled(PointCloud(np.zeros((1, 3))), 4)[0]) == 4
-
-
-@pytest.mark.parametrize("density", [0, -0.5, 17, float("nan")])
-def test_bad_density(room_cloud, density):
-    with pytest.raises(ValueError, match="densities: expected numbers"):
-        resampled(room_cloud, density)
-
-
 @pytest.fixture(scope="module")
 def small_scan(room_scan):
     keep = np.arange(0, len(room_scan.cloud), 4)
@@ -80,9 +48,7 @@ def rows(tiny_model, small_scan):
     out = evaluate(
         tiny_model,
         [small_scan],
-        tokenizers=["superpoint", "radius"],
-        scales=[1.0, 1024.0],
-        densities=[1.0, 0.5],
+        Settings(["superpoint", "radius"], scales=[1.0, 1024.0], densities=[1.0, 0.5]),
         report=heard.append,
     )
     assert heard == out
@@ -151,36 +117,18 @@ def test_rows_are_json_and_state_what_they_depend_on(rows):
 
 def test_unlabelled_scan_and_unknown_tokenizer(tiny_model, room_scan):
     with pytest.raises(ValueError, match="no labels to compare with"):
-        evaluate(tiny_model, [replace(room_scan, labels=None)])
+        evaluate(tiny_model, [replace(room_scan, labels=None)], Settings())
     with pytest.raises(ValueError, match="no 'octree'"):
-        evaluate(tiny_model, [room_scan], tokenizers=["octree"])
+        evaluate(tiny_model, [room_scan], Settings(["octree"]))
 
 
 # Normalisation
 
 
 def test_without_trained_weights_the_row_says_so(tiny_model, small_scan):
-    rows = evaluate(
-        tiny_model, [small_scan], tokenizers=["superpoint"], normalise=["none", "token"]
-    )
+    rows = evaluate(tiny_model, [small_scan], Settings(["superpoint"], ["none", "token"]))
     said = {r.normalise: r.stated["weights"] for r in rows[3:]}
     assert said == {"none": "trained with normalise=token, not this", "token": "untrained"}
-    changed, name, kind, _ = variant(tiny_model, "superpoint", "none")
-    assert (name, kind) == ("superpoint", "none") and changed.learned is tiny_model.learned
-    assert changed.tokenizations["superpoint"].normalise == "none"
-    assert tiny_model.tokenizations["superpoint"].normalise == "token"
-    features = [m.encode(small_scan.cloud).features for m in (tiny_model, changed)]
-    assert np.abs(features[0] - features[1]).max() > 1e-4
-
-
-def test_trained_weights_for_a_combination_are_found(tiny_clip):
-    tokenizations = {
-        "superpoint": Tokenization(Superpoints(20), "token"),
-        "superpoint-metric": Tokenization(Superpoints(20), "none"),
-    }
-    model = S4Token(tiny_clip, tokenizations, source="a.safetensors")
-    used, name, _, weights = variant(model, "superpoint", "none")
-    assert used is model and (name, weights) == ("superpoint-metric", "trained for this")
 
 
 # Data sets
@@ -189,7 +137,7 @@ def test_trained_weights_for_a_combination_are_found(tiny_clip):
 @pytest.fixture(scope="module")
 def scannet_rows(tiny_model, tmp_path_factory):
     scans = scannet(trees.scannet(tmp_path_factory.mktemp("scannet")))
-    return evaluate(tiny_model, [scans], tokenizers=["superpoint"])
+    return evaluate(tiny_model, [scans], Settings(["superpoint"]))
 
 
 def test_a_data_set_is_scored_over_all_its_scans_and_classes(scannet_rows):
@@ -214,7 +162,7 @@ def test_all_and_foreground_miou_are_two_keys(scannet_rows):
 
 def test_limit_takes_some_scans(tiny_model, tmp_path):
     scans = scannet(trees.scannet(tmp_path))
-    rows = evaluate(tiny_model, [scans], tokenizers=["superpoint"], limit=1)
+    rows = evaluate(tiny_model, [scans], Settings(["superpoint"], limit=1))
     assert rows[3].stated["scans"] == 1 and rows[3].stated["scans_listed"] == 2
     assert rows[3].interval is None
 
@@ -224,7 +172,7 @@ def test_parts_are_asked_for_by_one_fixed_prompt(tiny_model, tmp_path, monkeypat
     real = benchmark.predict
     monkeypatch.setattr(benchmark, "predict", lambda *a: asked.append(a[2]) or real(*a))
     scans = shapenetpart(trees.shapenetpart(tmp_path))
-    rows = evaluate(tiny_model, [scans], tokenizers=["superpoint"])
+    rows = evaluate(tiny_model, [scans], Settings(["superpoint"]))
     assert asked[1] == ("handle of a mug", "body of a mug")
     assert [r.tokenizer for r in rows] == ["random", "majority", "superpoint"]
     # Airplane: one of four equal parts is right; mug: one of two.
@@ -250,7 +198,7 @@ def test_the_class_list_is_all_that_a_protocol_sees(tiny_model, small_scan, monk
     scores = []
     for labels in (small_scan.labels, shuffled):
         scan = replace(small_scan, labels=labels)
-        rows = evaluate(tiny_model, [scan], tokenizers=["superpoint", "multiview"])
+        rows = evaluate(tiny_model, [scan], Settings(["superpoint", "multiview"]))
         assert (rows[4].tokenizer, rows[4].normalise) == ("multiview", "token")
         scores.append(rows[3].OA)
     assert len(seen) == 4 and scores[0] != scores[1]

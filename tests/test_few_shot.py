@@ -15,11 +15,12 @@ from s4token.datasets.modelnet40 import modelnet40_resampled
 from s4token.datasets.scannet import scannet
 from s4token.datasets.scans import Scans
 from s4token.few_shot import apart, point_labels, probe_objects, probe_scans, token_truth
-from s4token.probes import Head
+from s4token.probes import Head, Probing
+from s4token.settings import Settings
 from s4token.types import Encoding, Groups, PointCloud, Scan
 from s4token.zero_shot import object_rows_json
 
-ONE = {"tokenizers": ["superpoint"]}
+ONE = Settings(["superpoint"])
 
 
 def listed(name, task, classes, scans):
@@ -49,8 +50,8 @@ def test_objects_by_hand(tiny_model, plain_features):
     train = listed("train", "classify", ("cup", "lamp", "tree"), [shape(*t) for t in TRAIN])
     test = listed("test", "classify", NAMES, [shape(*t) for t in TEST])
     heard = []
-    rows = probe_objects(tiny_model, [test], [train], probes=["prototype"], shots=[1, None],
-                         seeds=3, report=heard.append, **ONE)  # fmt: skip
+    rows = probe_objects(tiny_model, [test], [train], ONE, Probing(["prototype"], [1, None], 3),
+                         report=heard.append)  # fmt: skip
     assert heard == rows and [r.stated["shots"] for r in rows] == [1, "all"]
     row = rows[1]
     # cos(53.1 - 18.4) = 0.822 beats cos(90 - 53.1) = 0.8; no sofa was ever shown.
@@ -72,7 +73,7 @@ def test_nothing_of_the_kind_to_learn_from(tiny_model, plain_features):
     test = listed("test", "classify", NAMES, [shape(*t) for t in TEST])
     with pytest.raises(ValueError, match="no shape of a category of test:here"):
         trees_only = listed("train", "classify", ("tree",), [shape(*TRAIN[3])])
-        probe_objects(tiny_model, [test], [trees_only], **ONE)
+        probe_objects(tiny_model, [test], [trees_only], ONE, Probing())
 
 
 def _triples(values):
@@ -90,17 +91,17 @@ def test_no_category_of_the_test_reaches_training(tiny_model, tmp_path, monkeypa
         return replace(scan, category=other[scan.category])
 
     given = []
-    real = few_shot.heads
+    real = Probing.__call__
 
-    def listen(probe, features, labels, *rest):
-        out = real(probe, features, labels, *rest)
-        given.append((features, labels, out[0].weight))
+    def listen(self, features, labels, classes):
+        out = real(self, features, labels, classes)
+        given.append((features, labels, out["linear", None][0].weight))
         return out
 
-    monkeypatch.setattr(few_shot, "heads", listen)
+    monkeypatch.setattr(Probing, "__call__", listen)
     scores = []
     for entry in (test, replace(test, read_item=swapped)):
-        rows = probe_objects(tiny_model, [entry], [train], probes=["linear"], shots=[None], **ONE)
+        rows = probe_objects(tiny_model, [entry], [train], ONE, Probing(shots=[None]))
         scores.append(rows[0].top1)
     for first, second in zip(*given, strict=True):
         np.testing.assert_array_equal(first, second)
@@ -114,7 +115,7 @@ def test_what_is_tested_is_not_learnt_from(tiny_model, tmp_path):
         apart(val, [train])
     apart(val[1:], [train])
     with pytest.raises(ValueError, match="nothing to learn a probe for scannet:"):
-        probe_scans(tiny_model, [val], [])
+        probe_scans(tiny_model, [val], [], ONE, Probing())
 
 
 def test_token_truth_by_hand():
@@ -148,8 +149,8 @@ def corners(room_scan):
 def test_scans(tiny_model, corners):
     train, test = corners
     heard = []
-    rows = probe_scans(tiny_model, [test], [train], probes=["linear", "prototype"], shots=[1, None],
-                       seeds=3, report=heard.append, **ONE)  # fmt: skip
+    both = Probing(["linear", "prototype"], [1, None], seeds=3)
+    rows = probe_scans(tiny_model, [test], [train], ONE, both, report=heard.append)
     assert heard == rows
     got = [(r.stated["probe"], r.stated["shots"], r.stated["seeds"]) for r in rows]
     assert got == [("linear", 1, 3), ("linear", "all", 1), ("prototype", 1, 3),
@@ -175,7 +176,7 @@ def test_no_label_of_the_test_reaches_training(tiny_model, corners, monkeypatch)
     )
     for one in (scan, shuffled):
         entry = replace(test, read_item=lambda item, one=one: one)
-        rows = probe_scans(tiny_model, [entry], [train], shots=[2], seeds=2, **ONE)
+        rows = probe_scans(tiny_model, [entry], [train], ONE, Probing(shots=[2], seeds=2))
         scores.append(rows[0].mIoU)
     assert len(said) == 4 and scores[0] > scores[1]
     for first, second in zip(said[:2], said[2:], strict=True):
@@ -189,16 +190,16 @@ def test_classes_are_matched_by_name(tiny_model, corners):
     renamed = replace(scan, classes=("ground", "ball", "sofa", "table", "wall"),
                       labels=np.array([0, 1, 5, 3, 4, 2])[scan.labels])  # fmt: skip
     other = replace(train, classes=renamed.classes, read_item=lambda item: renamed)
-    rows = probe_scans(tiny_model, [test], [train], shots=[None], **ONE)
-    fewer = probe_scans(tiny_model, [test], [other], shots=[None], **ONE)
+    rows = probe_scans(tiny_model, [test], [train], ONE, Probing(shots=[None]))
+    fewer = probe_scans(tiny_model, [test], [other], ONE, Probing(shots=[None]))
     assert fewer[0].stated["classes_learnt"] == 4  # nobody showed a floor
     assert rows[0].mIoU > fewer[0].mIoU > rows[0].mIoU - 40
     nothing = replace(other, read_item=lambda item: replace(renamed, classes=tuple("abcde")))
     with pytest.raises(ValueError, match=r"no token of floor, wall, .* to learn from"):
-        probe_scans(tiny_model, [test], [nothing], **ONE)
+        probe_scans(tiny_model, [test], [nothing], ONE, Probing())
 
 
 def test_parts_are_not_probed(tiny_model, corners):
     train, test = corners
     with pytest.raises(ValueError, match="not parts"):
-        probe_scans(tiny_model, [replace(test, task="parts")], [train])
+        probe_scans(tiny_model, [replace(test, task="parts")], [train], ONE, Probing())

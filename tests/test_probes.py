@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from s4token.probes import Linear, Prototype, draw_shots, heads
+from s4token.probes import Linear, Probing, Prototype, draw_shots
 
 
 def test_prototypes_by_hand():
@@ -85,9 +85,21 @@ def test_fewer_shots_are_among_more_and_seeds_differ():
 
 def test_heads_are_one_per_seed_and_one_for_all():
     features, labels = np.eye(6)[[0, 1, 2, 0, 1, 2]], np.array([0, 1, 2, 0, 1, 2])
-    assert len(heads(Prototype(), features, labels, 3, 1, 4)) == 4
-    assert len(heads(Prototype(), features, labels, 3, None, 4)) == 1
-    with pytest.raises(ValueError, match="shots: expected numbers of at least 1"):
-        heads(Prototype(), features, labels, 3, 0, 4)
-    with pytest.raises(ValueError, match="seeds: expected at least 1"):
-        heads(Prototype(), features, labels, 3, 1, 0)
+    heads = Probing(["prototype", "linear"], [1, None], seeds=4)(features, labels, 3)
+    counts = {case: len(found) for case, found in heads.items()}
+    assert counts == {(p, k): 4 if k else 1 for p in ("prototype", "linear") for k in (1, None)}
+    whole = Prototype()(features, labels, 3)
+    np.testing.assert_array_equal(heads["prototype", None][0].weight, whole.weight)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"shots": [1, 0]}, "shots: expected numbers of at least 1, or 'all', got 0"),
+        ({"seeds": 0}, "seeds: expected at least 1, got 0"),
+        ({"probes": ["svm"]}, "probes: expected some of linear, prototype, got 'svm'"),
+    ],
+)
+def test_bad_probing(how, message):
+    with pytest.raises(ValueError, match=message):
+        Probing(**how)

@@ -12,6 +12,7 @@ import trees
 from s4token import zero_shot
 from s4token.datasets.modelnet40 import modelnet40_resampled
 from s4token.datasets.named_meshes import named_meshes
+from s4token.settings import Settings
 from s4token.types import PointCloud
 from s4token.zero_shot import evaluate_objects, object_rows_json, object_scores, rank_of_truth
 
@@ -54,8 +55,7 @@ def test_rows(tiny_model, scans):
     rows = evaluate_objects(
         tiny_model,
         [scans],
-        tokenizers=["superpoint", "multiview"],
-        scales=[1.0, 8.0],
+        Settings(["superpoint", "multiview"], scales=[1.0, 8.0]),
         report=heard.append,
     )
     assert heard == rows
@@ -92,17 +92,16 @@ def test_categories_are_not_seen(tiny_model, scans, monkeypatch):
         return replace(scan, category=other[scan.category])
 
     for entry in (scans, replace(scans, read_item=swapped)):
-        evaluate_objects(tiny_model, [entry], tokenizers=["superpoint"])
+        evaluate_objects(tiny_model, [entry], Settings(["superpoint"]))
     assert (seen[0] == seen[2]).all() and (seen[1] == seen[3]).all()
 
 
 def test_meshes_with_a_limit(tiny_model, tmp_path):
-    rows = evaluate_objects(
-        tiny_model, [named_meshes(trees.meshes(tmp_path))], tokenizers=["superpoint"], limit=2
-    )
+    scans, how = named_meshes(trees.meshes(tmp_path)), Settings(["superpoint"], limit=2)
+    rows = evaluate_objects(tiny_model, [scans], how)
     assert rows[2].stated["shapes"] == 2 and rows[2].stated["shapes_listed"] == 3
 
 
 def test_a_shape_of_no_category_is_refused(tiny_model, scans):
     with pytest.raises(ValueError, match="'airplane' is no category"):
-        evaluate_objects(tiny_model, [replace(scans, classes=("cup",))], tokenizers=[])
+        evaluate_objects(tiny_model, [replace(scans, classes=("cup",))], Settings([]))
