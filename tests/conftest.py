@@ -87,6 +87,34 @@ def room_cloud(room_scan):
     return room_scan.cloud
 
 
+@pytest.fixture
+def model():
+    """The viewer's model of known answers; ``app`` encodes with it."""
+    from tests.fakes import FakeModel
+
+    return FakeModel()
+
+
+@pytest.fixture
+def app(model, tmp_path):
+    """The viewer without a page, its state on disk in a folder of this test."""
+    from viewer.corrections import Desk
+    from viewer.session import Store
+    from viewer.shared import App
+
+    return App(lambda: model, Store(4 << 30), desk=Desk(tmp_path / "state"))
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of red, green and blue stripes."""
+    from s4token import write
+    from tests.fakes import striped_cloud
+
+    write(tmp_path / "stripes.ply", striped_cloud())
+    return tmp_path / "stripes.ply"
+
+
 TINY_CLIP = {
     "embed_dim": 32,
     "vision_cfg": {"image_size": 32, "patch_size": 8, "width": 64, "layers": 2, "head_width": 32},

@@ -18,12 +18,6 @@ from viewer.figures import Look
 from viewer.guard import guarded, staged
 from viewer.session import Layer, Session, Store, token_of_points
 
-
-@pytest.fixture
-def model():
-    return FakeModel()
-
-
 # -- colours --------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,6 @@ from plyfile import PlyData
 
 import s4token
 from s4token import PointCloud
-from tests.fakes import FakeModel, striped_cloud
 from viewer import events, exchange, overlay, suggest
 from viewer.controls import Controls
 from viewer.corrections import Desk
@@ -19,18 +18,6 @@ from viewer.session import Store
 from viewer.shared import App
 
 ANNOTATE = Controls(view="Annotate")
-
-
-@pytest.fixture
-def app(tmp_path):
-    model = FakeModel()
-    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
-
-
-@pytest.fixture
-def path(tmp_path):
-    s4token.write(tmp_path / "stripes.ply", striped_cloud())
-    return tmp_path / "stripes.ply"
 
 
 def opened(app, path, prompts="red\ngreen\nblue") -> str:

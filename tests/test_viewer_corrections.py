@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import s4token
 from s4token import PointCloud
-from tests.fakes import FakeModel, striped_cloud
+from tests.fakes import striped_cloud
 from viewer import corrections, edit_messages, edits, events, exchange, journal
 from viewer.controls import Controls
 from viewer.corrections import FIRST, NONE, UNLABELLED, Corrections, Desk
@@ -258,18 +258,6 @@ def test_scans_are_told_apart_by_their_points(same):
 
 
 # -- pages ----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def app(tmp_path):
-    model = FakeModel()
-    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
-
-
-@pytest.fixture
-def path(tmp_path):
-    s4token.write(tmp_path / "stripes.ply", striped_cloud())
-    return tmp_path / "stripes.ply"
 
 
 def opened(app, path) -> str:

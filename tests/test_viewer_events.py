@@ -14,23 +14,10 @@ from s4token import PointCloud
 from tests.fakes import CAMERA, FakeModel, marker_values, striped_cloud
 from viewer import compare, controls, events, exchange
 from viewer.controls import Controls
-from viewer.corrections import Desk
 from viewer.figures import Look
 from viewer.guard import guarded
-from viewer.session import Store
-from viewer.shared import App
 
 PLOTLY = Look(plotly=True)
-
-
-@pytest.fixture
-def model():
-    return FakeModel()
-
-
-@pytest.fixture
-def app(model, tmp_path):
-    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -39,15 +26,8 @@ def handle(app):
 
 
 @pytest.fixture
-def scan(tmp_path) -> Path:
-    path = tmp_path / "stripes.ply"
-    s4token.write(path, striped_cloud())
-    return path
-
-
-@pytest.fixture
-def opened(app, handle, scan):
-    events.open_file(app, handle, scan, Controls())
+def opened(app, handle, path):
+    events.open_file(app, handle, path, Controls())
     return handle
 
 
@@ -99,8 +79,8 @@ def test_every_view_of_every_tokenizer_keeps_the_camera(app, opened, view, token
     assert app.store.get(opened).answer.provenance["tokenizer"] == tokenizer
 
 
-def test_another_scan_resets_the_camera(app, opened, scan):
-    screen = events.open_file(app, opened, scan, Controls(look=Look(CAMERA, plotly=True)))
+def test_another_scan_resets_the_camera(app, opened, path):
+    screen = events.open_file(app, opened, path, Controls(look=Look(CAMERA, plotly=True)))
     assert screen.figure.layout.scene.camera.to_plotly_json() != CAMERA
 
 
@@ -236,8 +216,8 @@ def test_bad_words_change_nothing(app, opened, text):
     assert app.store.get(opened) is before
 
 
-def test_bad_words_do_not_keep_a_scan_from_opening(app, handle, scan):
-    screen = events.open_file(app, handle, scan, Controls(prompts="x" * 5000, view="Labels"))
+def test_bad_words_do_not_keep_a_scan_from_opening(app, handle, path):
+    screen = events.open_file(app, handle, path, Controls(prompts="x" * 5000, view="Labels"))
     assert "3,000 points" in screen.status and "line 1 has 5,000 characters" in screen.status
     assert screen.view == "Colours"
 
@@ -247,10 +227,10 @@ def test_other_scripts_work_with_a_hint(app, opened):
     assert "English" in screen.status and "椅子" in screen.legend
 
 
-def test_a_failing_encoder_keeps_the_scan(app, opened, model, scan):
+def test_a_failing_encoder_keeps_the_scan(app, opened, model, path):
     before = app.store.get(opened)
     model.fail = RuntimeError("out of memory")
-    screen = guarded(lambda: events.open_file(app, opened, scan, Controls()))
+    screen = guarded(lambda: events.open_file(app, opened, path, Controls()))
     assert screen.kind == "error" and app.store.get(opened) is before
 
 
@@ -289,12 +269,12 @@ def test_words_asked_while_another_tokenizer_encodes_are_kept(app, opened, model
     assert session.tokenizer == "knn" and session.answer.classes == ("blue",)
 
 
-def test_an_answer_to_a_closed_scan_is_dropped(app, opened, model, scan, monkeypatch):
+def test_an_answer_to_a_closed_scan_is_dropped(app, opened, model, path, monkeypatch):
     real = s4token.segment
 
     def slow(*args, **options):
         monkeypatch.setattr(s4token, "segment", real)
-        events.open_file(app, opened, scan, Controls())
+        events.open_file(app, opened, path, Controls())
         return real(*args, **options)
 
     monkeypatch.setattr(s4token, "segment", slow)

@@ -13,20 +13,12 @@ import pytest
 
 import s4token
 from s4token import Labelling, PointCloud
-from tests.fakes import FakeModel, striped_cloud
+from tests.fakes import striped_cloud
 from viewer import edits, events, exchange
 from viewer.controls import Controls
 from viewer.corrections import Desk
-from viewer.session import Store
-from viewer.shared import App
 
 WORDS = Controls(prompts="red\ngreen\nblue", negatives="sky", threshold=0.2, view="Labels")
-
-
-@pytest.fixture
-def app(tmp_path):
-    model = FakeModel()
-    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
 
 
 @pytest.fixture

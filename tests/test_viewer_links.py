@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes import FakeModel
 from viewer import events, links
 from viewer.controls import Controls
-from viewer.corrections import Desk
 from viewer.figures import Look
-from viewer.session import Query, Store
-from viewer.shared import App
+from viewer.session import Query
 
 ROOMS, TOKENIZERS = ("office", "kitchen"), ("superpoint", "knn")
 
 
 def parse(text):
     return links.parse(text, ROOMS, TOKENIZERS)
-
-
-@pytest.fixture
-def app(tmp_path):
-    model = FakeModel()
-    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
 
 
 def test_what_is_written_is_read():

@@ -16,24 +16,15 @@ from s4token import PointCloud
 from tests.fakes import FakeModel, striped_cloud
 from viewer import compare, controls, detail, events, files, panels, scene
 from viewer.controls import Controls
-from viewer.corrections import Desk
-from viewer.session import Layer, Session, Store
-from viewer.shared import App
+from viewer.session import Layer, Session
 
 MILLION = 1_000_000
 
 
 @pytest.fixture
-def app(tmp_path):
-    model = FakeModel()
-    return App(lambda: model, Store(4 << 30), desk=Desk(tmp_path / "state"))
-
-
-@pytest.fixture
-def handle(app, tmp_path):
+def handle(app, path):
     handle = app.store.open()
-    s4token.write(tmp_path / "stripes.ply", striped_cloud())
-    events.open_file(app, handle, tmp_path / "stripes.ply", Controls())
+    events.open_file(app, handle, path, Controls())
     return handle
 
 

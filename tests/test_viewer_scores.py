@@ -13,17 +13,9 @@ from s4token import Scan
 from tests.fakes import FakeModel, striped_cloud
 from viewer import compare, events, scores
 from viewer.controls import Controls
-from viewer.corrections import Desk
-from viewer.session import Layer, Store
-from viewer.shared import App
+from viewer.session import Layer
 
 CLASSES = ("Red", "leaf", "blue")
-
-
-@pytest.fixture
-def app(tmp_path):
-    model = FakeModel()
-    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
 
 
 def labelled(path):

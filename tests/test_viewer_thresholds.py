@@ -11,29 +11,20 @@ import numpy as np
 import pytest
 
 import s4token
-from tests.fakes import FakeModel, striped_cloud
+from tests.fakes import striped_cloud
 from viewer import events, thresholds
 from viewer.controls import Controls
-from viewer.corrections import Desk
-from viewer.session import Query, Store
-from viewer.shared import App
+from viewer.session import Query
 
 STATIC = Path(thresholds.__file__).parent / "static"
 
 
 @pytest.fixture
-def app(tmp_path):
-    model = FakeModel()
-    return App(lambda: model, Store(1 << 30), desk=Desk(tmp_path / "state"))
-
-
-@pytest.fixture
-def asked(app, tmp_path):
+def asked(app, path):
     """A page on which red and blue were asked for, and green is not wanted."""
-    s4token.write(tmp_path / "stripes.ply", striped_cloud())
     handle = app.store.open()
     c = Controls(prompts="red\nblue", negatives="green", threshold=0.2, view="Labels")
-    events.open_file(app, handle, tmp_path / "stripes.ply", c)
+    events.open_file(app, handle, path, c)
     return handle
 
 
