@@ -53,6 +53,7 @@ def _name(row: Row) -> str:
     """Return tokenizer and coordinates, with a star where no weights were trained for them."""
     star = "*" if "not this" in str(row.get("weights", "")) else ""
     coords = {"token": "normalised", "none": "metric"}.get(row["normalise"], "")
+    coords += " on photographs" if "images" in row else ""
     clip = f" ({row['clip']}, {row['dense']})" if "clip" in row else ""
     return f"{row['tokenizer']}{' ' + coords if coords else ''}{star}{clip}"
 

@@ -64,10 +64,13 @@ def present_classes(scan: Scan) -> Scan:
 
 
 def predict(
-    model: S4Token, cloud: PointCloud, prompts: Sequence[str], tokenizer: str
+    model: S4Token, cloud: PointCloud, prompts: Sequence[str], tokenizer: str, **pictures: Any
 ) -> Int[np.ndarray, "N"]:
-    """Label every point of a cloud with one of the prompts: all that a protocol ever sees."""
-    encoding = encode(model, cloud, tokenizer)
+    """Label every point of a cloud with one of the prompts: all that a protocol ever sees.
+
+    pictures: as of ``encode``.
+    """
+    encoding = encode(model, cloud, tokenizer, **pictures)
     return segment(model, encoding, prompts, threshold=0, templates=TEMPLATES).labels
 
 
@@ -132,13 +135,13 @@ class Source:
 class _Run:
     """Tallies and costs of one data set."""
 
-    def __init__(self, source: Source, settings: Iterable[Setting]) -> None:
-        self.source = source
+    def __init__(self, source: Source, settings: Settings, chosen: Iterable[Setting]) -> None:
+        self.source, self.settings = source, settings
         self.tallies: dict[Setting | str, SegmentTally | PartTally] = {}
         self.costs: dict[Setting | str, Cost] = {}
         self.given: dict[Setting | str, int] = {}
         self.points = 0
-        for key in ("random", "geometry", *settings):
+        for key in ("random", "geometry", *chosen):
             if key != "geometry" or source.task == "segment":
                 self.tallies[key] = source.tally()
                 self.costs[key], self.given[key] = Cost(), 0
@@ -155,6 +158,7 @@ class _Run:
         cost = self.costs.get(key, Cost())
         setting = Setting(key, "-") if isinstance(key, str) else key
         stated = self.source.stated(self.points, self.given.get(key, self.points), weights)
+        stated |= self.settings.stated(setting)
         return Row(
             self.source.name,
             *astuple(setting),
@@ -204,10 +208,11 @@ def evaluate(
         rows.append(row)
         report(row)
 
+    settings.check(data)
     chosen = settings.of(model)
     for entry in data:
         source = Source.of(entry, settings.limit)
-        run, rng = _Run(source, chosen), np.random.default_rng(SEED)
+        run, rng = _Run(source, settings, chosen), np.random.default_rng(SEED)
         for number, scan in enumerate(source.scans, start=1):
             last = number == len(source.scans)
             _log.info("%s: scan %d of %d, %s", source.name, number, len(source.scans), scan.name)
@@ -222,17 +227,18 @@ def evaluate(
 
 
 def _labelled(
-    run: _Run, scan: Scan, model: S4Token, settings: Sequence[Setting]
+    run: _Run, scan: Scan, model: S4Token, chosen: Sequence[Setting]
 ) -> Iterable[tuple[Setting, str]]:
     """Count a scan's labels under every setting, yielding each, and what its weights are."""
     prompts = run.source.prompts(scan)
-    for density, some in itertools.groupby(settings, lambda s: s.density):
+    for density, some in itertools.groupby(chosen, lambda s: s.density):
         cloud, answer = resampled(scan.cloud, density)
         for setting in some:
             used, name, _, weights = variant(model, setting.tokenizer, setting.normalise)
             scaled = cloud.scaled(setting.scale)
+            pictures = run.settings.pictures(scan.name, setting)
             with measured(model.clip.device) as cost:
-                labels = predict(used, scaled, prompts, name)
+                labels = predict(used, scaled, prompts, name, **pictures)
             run.add(setting, scan, labels[answer], cost, len(cloud))
             yield setting, weights
 

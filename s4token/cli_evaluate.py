@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import logging
 import os
@@ -17,9 +18,9 @@ def data_verbs(verb: Any) -> None:
     """Add the verbs; ``verb`` makes one."""
     sub = verb("evaluate", _evaluate, "score tokenizers on labelled scans")
     sub.add_argument("data", nargs="+", help="NAME:ROOT[@SPLIT], or a labelled .npz or .ply")
-    sub.add_argument(
-        "--tokenizers", nargs="+", choices=(*TOKENIZERS, "multiview"), default=TOKENIZERS
-    )
+    sub.add_argument("--tokenizers", nargs="+", choices=(*TOKENIZERS, "multiview"))
+    images = "posed photographs for multiview: of one scan, or a folder of each scan's name"
+    sub.add_argument("--images", type=Path, metavar="FOLDER", help=images)
     sub.add_argument("--normalise", nargs="+", choices=("none", "token"), default=(None,))
     sub.add_argument("--scales", nargs="+", type=float, default=(1.0,))
     sub.add_argument("--densities", nargs="+", type=float, default=(1.0,))
@@ -56,10 +57,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     data = [open_data(name) for name in options.data]
     if options.json:
         writable(options.json, ".json")
+    if options.tokenizers is None:
+        options.tokenizers = ("multiview",) if options.images else TOKENIZERS
     if options.clip and set(options.tokenizers) != {"multiview"}:
         raise ValueError("--clip: no tokenizer is trained for it; add --tokenizers multiview")
     how = _how(options)
     train = _learnt_from(data, options)
+    how[0].check([*data, *itertools.chain(*train.values())])
     model = loaded_model(options)
     print(
         f"{'data':<16}{'tokenizer':<12}{'coords':<8}{'scale':>8}{'density':>8}  scores in percent"
@@ -79,7 +83,7 @@ def _how(options: argparse.Namespace) -> list[Any]:
     from s4token.probes import Probing
     from s4token.settings import Settings
 
-    names = ("tokenizers", "normalise", "scales", "densities", "limit")
+    names = ("tokenizers", "normalise", "scales", "densities", "limit", "images")
     settings = Settings(**{name: getattr(options, name) for name in names})
     probing = [Probing(options.probe, options.shots, options.seeds)] if options.probe else []
     return [settings, *probing]

@@ -79,8 +79,9 @@ def probe_objects(
     Raises ValueError when a tested shape is among those to learn from.
     """
     rows: list[ObjectRow] = []
+    settings.check([*data, *train])
     chosen = settings.of(model)
-    learnt = list(dict.fromkeys(replace(s, scale=1.0, density=1.0) for s in chosen))
+    learnt = list(dict.fromkeys(setting.plain for setting in chosen))
     for scans in data:
         apart(scans, train)
         shapes = shape_features(model, scans.subset(settings.limit), chosen)
@@ -97,8 +98,7 @@ def probe_objects(
             fits[plain] = probing(pooled[known], labels[known], len(number))
         for setting in chosen:
             weights = variant(model, setting.tokenizer, setting.normalise)[3]
-            cases = fits[replace(setting, scale=1.0, density=1.0)]
-            for (name, shots), fitted in cases.items():
+            for (name, shots), fitted in fits[setting.plain].items():
                 stated = _stated(name, shots, fitted, train)
                 stated |= {"weights": weights, "train_shapes": int(known.sum())}
                 tables = (head(shapes.features[setting]) for head in fitted)
@@ -132,15 +132,15 @@ class _Tokens:
 
 
 def _learnt(
-    model: S4Token, train: Sequence[Scans], limit: int | None, how: tuple[str, str],
+    model: S4Token, train: Sequence[Scans], settings: Settings, how: Setting,
     number: dict[str, int],
 ) -> _Tokens:  # fmt: skip
     """Encode training scans; keep the tokens of classes that are asked for."""
-    used, name, _, _ = variant(model, *how)
+    used, name, _, _ = variant(model, how.tokenizer, how.normalise)
     features, labels, count = [], [], 0
-    for scan in itertools.chain(*(t.subset(limit) for t in train)):
-        _log.info("learning from %s, %s", scan.name, how[0])
-        encoding = encode(used, scan.cloud, name)
+    for scan in itertools.chain(*(t.subset(settings.limit) for t in train)):
+        _log.info("learning from %s, %s", scan.name, how.tokenizer)
+        encoding = encode(used, scan.cloud, name, **settings.pictures(scan.name, how))
         truth = token_truth(encoding, truth_of(scan), len(scan.classes))
         table = np.array([-1, *(number.get(c, -1) for c in scan.classes)])
         kept = table[truth] >= 0
@@ -211,27 +211,27 @@ def probe_scans(
     Raises ValueError when a tested scan is among those to learn from, or the task is another.
     """
     rows: list[Row] = []
-    by_tokens = lambda s: (s.tokenizer, s.normalise)  # noqa: E731
-    chosen = sorted(settings.of(model), key=by_tokens)
+    settings.check([*data, *train])
+    chosen = sorted(settings.of(model), key=lambda s: (s.tokenizer, s.normalise))
     for entry in data:
         if entry.task != "segment":
             raise ValueError(f"{entry.spec}: probes label scans or shapes, not {entry.task}")
         apart(entry, train)
         source = Source.of(entry, settings.limit)
         number = {name: i for i, name in enumerate(source.classes)}
-        for how, some in itertools.groupby(chosen, by_tokens):
-            tokens = _learnt(model, train, settings.limit, how, number)
+        for how, some in itertools.groupby(chosen, lambda s: s.plain):
+            tokens = _learnt(model, train, settings, how, number)
             fitted = probing(tokens.features, tokens.labels, len(number))
             for setting in some:
-                for row in _tested(model, source, setting, fitted, train, tokens):
+                for row in _tested(model, source, settings, setting, fitted, train, tokens):
                     rows.append(row)
                     report(row)
     return rows
 
 
 def _tested(
-    model: S4Token, source: Source, setting: Setting, fitted: dict[tuple, list[Head]],
-    train: Sequence[Scans], tokens: _Tokens,
+    model: S4Token, source: Source, settings: Settings, setting: Setting,
+    fitted: dict[tuple, list[Head]], train: Sequence[Scans], tokens: _Tokens,
 ) -> Iterator[Row]:  # fmt: skip
     """Label the test scans of one setting by every head; yield a row per probe and shots."""
     used, name, _, weights = variant(model, setting.tokenizer, setting.normalise)
@@ -243,8 +243,9 @@ def _tested(
     for scan in source.scans:
         _log.info("%s: testing on %s, %s", source.name, scan.name, setting.tokenizer)
         cloud, answer = resampled(scan.cloud, setting.density)
+        pictures = settings.pictures(scan.name, setting)
         with measured(model.clip.device) as step:
-            encoding = encode(used, cloud.scaled(setting.scale), name)
+            encoding = encode(used, cloud.scaled(setting.scale), name, **pictures)
         cost.add(step)
         points, given = points + len(scan.cloud), given + len(cloud)
         for case, some in fitted.items():
@@ -253,4 +254,5 @@ def _tested(
     for (probe, shots), some in fitted.items():
         stated = source.stated(points, given, weights) | _stated(probe, shots, some, train)
         stated |= {"train_scans": tokens.scans, "train_tokens": len(tokens.labels)}
+        stated |= settings.stated(setting)
         yield _row(source, setting, tallies[probe, shots], cost, stated)

@@ -235,17 +235,18 @@ def _as_measured(
 
 
 def picture_views(
-    cloud: PointCloud, folder: str | Path, count: int, *, size: int, style: PictureStyle
-) -> tuple[Views, int]:
+    cloud: PointCloud, folder: str | Path, count: int, *, size: int, style: PictureStyle,
+    pose_scale: float = 1.0,
+) -> tuple[Views, int]:  # fmt: skip
     """Bring posed photographs of a scan to square views; return also how many poses were lost.
 
     The ``count`` pictures that cover the scan best are taken; one that is not square becomes
     overlapping squares. What a pixel shows is decided by a z-buffer of the cloud, whose splats
     follow its spacing, and by measured depths where there are any. ``photo`` leaves pictures as
-    they are; ``relief`` takes their colours, and heights and shading from the cloud.
-    Raises as ``photographs`` does.
+    they are; ``relief`` takes their colours, and heights and shading from the cloud. pose_scale and
+    errors as of ``photographs``.
     """
-    taken, lost = photographs(folder, size, offset=cloud.offset)
+    taken, lost = photographs(folder, size, offset=cloud.offset, pose_scale=pose_scale)
     if len(taken) > count:
         even = np.linspace(0, len(taken) - 1, min(len(taken), SCOUTED)).round().astype(int)
         taken = [taken[i] for i in even]
@@ -337,11 +338,13 @@ def encode_views(
     tokenizer: str = "superpoint",
     views: int = VIEWS,
     images: str | Path | None = None,
+    pose_scale: float = 1.0,
     progress: Progress | None = None,
 ) -> Encoding:
     """Encode a cloud by what a CLIP sees in views of it; needs no trained tokenizer.
 
-    images: folder of posed photographs (``photographs``) to look at instead of rendered views.
+    images: folder of posed photographs (``photographs``, of which pose_scale is too) to look at
+    instead of rendered views.
     Raises ValueError when no view shows any point, and as ``photographs`` does.
     """
     say = progress or (lambda fraction, stage: None)
@@ -356,7 +359,7 @@ def encode_views(
         pictures = draw(cloud, cameras, style=clip.pictures)
     else:
         say(0.3, f"reading photographs of {images}")
-        how = {"size": clip.image_size, "style": clip.pictures}
+        how = {"size": clip.image_size, "style": clip.pictures, "pose_scale": pose_scale}
         pictures, lost = picture_views(cloud, images, views, **how)
         if lost:
             notes.append(f"{lost:,} photographs without a finite pose were left out")

@@ -143,12 +143,17 @@ def _framing(
 
 
 def photographs(
-    folder: str | Path, pixels: int, *, offset: Float[np.ndarray, "3"] | None = None
+    folder: str | Path,
+    pixels: int,
+    *,
+    offset: Float[np.ndarray, "3"] | None = None,
+    pose_scale: float = 1.0,
 ) -> tuple[list[Photograph], int]:
     """List the posed photographs of a folder by name, and how many had no finite pose.
 
     pixels: size of the shorter side that pictures are brought to; offset: what was subtracted from
-    the scan's points. Poses are in the unit and frame of the scan.
+    the scan's points; pose_scale: what brings the poses' positions to the scan's unit. Beside that
+    they are in its frame.
     Raises FileNotFoundError naming the file or folder that is missing, or ValueError naming the
     file that is wrong.
     """
@@ -172,7 +177,7 @@ def photographs(
         depth = place / "depth" / f"{image.stem}.png" if (place / "depth").is_dir() else None
         if depth is not None and not depth.is_file():
             raise FileNotFoundError(f"{depth}: missing; {image} has no depths")
-        position = pose[:3, 3] - origin
+        position = pose_scale * pose[:3, 3] - origin
         camera = Camera(position, position + pose[:3, 2], -pose[:3, 1], fov, width, height)
         found.append(Photograph(camera, image, box, size, depth))
     if not found:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import copy
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 from scipy.spatial import KDTree
 
+from s4token.datasets import Scans
 from s4token.geometry import knn
 from s4token.model import S4Token
 from s4token.multiview import encode_views
 from s4token.tallies import SEED
-from s4token.types import Encoding, PointCloud
+from s4token.types import Encoding, PointCloud, Scan
 
 MOST_DENSE = 16.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,11 @@ class Setting:
     scale: float = 1.0
     density: float = 1.0
 
+    @property
+    def plain(self) -> Setting:
+        """The same tokens at the scan's own scale and density."""
+        return replace(self, scale=1.0, density=1.0)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -38,7 +47,8 @@ class Settings:
     tokenizers: of the model, or ``multiview`` for the 2D teacher on superpoints. normalise:
     ``token``, ``none`` (coordinates in the scan's unit), or None for each tokenizer's own. scales
     multiply coordinates, densities the number of points; every figure is about the original
-    points. limit: so many scans of a data set, evenly over its list.
+    points. limit: so many scans of a data set, evenly over its list. images: posed photographs for
+    the 2D teacher to look at, of one scan, or with a folder of every scan's name (``photographs``).
     """
 
     tokenizers: Sequence[str] = ("superpoint", "knn", "radius")
@@ -46,6 +56,7 @@ class Settings:
     scales: Sequence[float] = (1.0,)
     densities: Sequence[float] = (1.0,)
     limit: int | None = None
+    images: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("tokenizers", "normalise", "scales", "densities"):
@@ -60,6 +71,8 @@ class Settings:
             check_density(density)
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit: expected at least 1 scan, got {self.limit}")
+        if self.images is not None and "multiview" not in self.tokenizers:
+            raise ValueError("images: for the 2D teacher; add multiview to the tokenizers")
 
     def of(self, model: S4Token) -> list[Setting]:
         """Return every combination once, densities outside, then scales, tokenizers inside.
@@ -70,6 +83,58 @@ class Settings:
         return list(
             dict.fromkeys(Setting(t, variant(model, t, n)[2], s, d) for d, s, t, n in found)
         )
+
+    def pictures(self, name: str, setting: Setting) -> dict[str, Any]:
+        """Return what ``encode`` needs beside the cloud of a scan: its photographs, if any.
+
+        Raises FileNotFoundError naming the folder that should hold them.
+        """
+        if self.images is None or not self.stated(setting):
+            return {}
+        place = self.images if (self.images / "color").is_dir() else self.images / name
+        if not (place / "color").is_dir():
+            raise FileNotFoundError(
+                f"{place / 'color'}: no such folder of pictures; photographs of one scan, or of "
+                f"each in a folder of its name ({name}), are expected: see docs/datasets.md"
+            )
+        return {"images": place, "pose_scale": setting.scale}
+
+    def stated(self, setting: Setting) -> dict[str, Any]:
+        """Return what a row states of photographs: nothing where none are looked at."""
+        looks = self.images is not None and setting.tokenizer == "multiview"
+        return {"images": str(self.images)} if looks else {}
+
+    def check(self, data: Sequence[Scan | Scans]) -> None:
+        """Find out before anything is encoded whether photographs fit the data.
+
+        Raises ValueError for data that has none, or for several scans with those of one, and as
+        ``pictures`` for scans whose names are known without reading them.
+        """
+        if self.images is None:
+            return
+        if not self.images.is_dir():
+            raise FileNotFoundError(f"{self.images}: no such folder of posed photographs")
+        chosen = [e.subset(self.limit) if isinstance(e, Scans) else [e] for e in data]
+        for entry in data:
+            if isinstance(entry, Scans) and entry.task != "segment":
+                raise ValueError(f"images: {entry.spec} is no set of scans with photographs")
+        count = sum(map(len, chosen))
+        if count > 1 and (self.images / "color").is_dir():
+            raise ValueError(
+                f"images: {self.images} holds photographs of one scan, but {count:,} are to be "
+                "seen; give a folder that has one for each, of its name"
+            )
+        for name in itertools.chain(*map(_names, chosen)):
+            self.pictures(name, Setting("multiview", "token"))
+
+
+def _names(scans: Sequence[Scan]) -> list[str]:
+    """Return the names of scans that are known without reading them."""
+    if not isinstance(scans, Scans):
+        return [scan.name for scan in scans]
+    if scans.split == "file":
+        return [path.stem for path in scans.items]
+    return [item for item in scans.items if isinstance(item, str)]
 
 
 def check_density(density: float) -> None:
@@ -128,8 +193,14 @@ def variant(
     return changed, tokenizer, str(normalise), f"trained with normalise={own.normalise}, not this"
 
 
-def encode(model: S4Token, cloud: PointCloud, tokenizer: str) -> Encoding:
-    """Encode a cloud by a tokenizer of the model, or by the 2D teacher (``multiview``)."""
+def encode(model: S4Token, cloud: PointCloud, tokenizer: str, **pictures: Any) -> Encoding:
+    """Encode a cloud by a tokenizer of the model, or by the 2D teacher (``multiview``).
+
+    pictures: as ``Settings.pictures`` returns them; what they leave out is said in the log.
+    """
     if tokenizer == "multiview":
-        return encode_views(model.clip, cloud)
+        encoding = encode_views(model.clip, cloud, **pictures)
+        for note in encoding.notes if pictures else ():
+            _log.warning("%s: %s", pictures["images"], note)
+        return encoding
     return model.encode(cloud, tokenizer=tokenizer)

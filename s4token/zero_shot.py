@@ -179,6 +179,7 @@ def evaluate_objects(
     the limit leaves shapes of few. Raises ValueError for a shape of no category.
     """
     rows: list[ObjectRow] = []
+    settings.check(data)
     chosen = settings.of(model)
     for scans in data:
         text = text_features(model, scans.classes, TEMPLATES)

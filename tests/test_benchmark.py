@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import trees
 
-from s4token import benchmark
+from s4token import benchmark, multiview
 from s4token.benchmark import evaluate, present_classes, rows_json
 from s4token.datasets.scannet import scannet
 from s4token.datasets.shapenetpart import shapenetpart
 from s4token.metrics import segmentation_score
+from s4token.render import render
 from s4token.segment import segment
 from s4token.settings import Settings
 from s4token.types import PointCloud
@@ -204,3 +205,43 @@ def test_the_class_list_is_all_that_a_protocol_sees(tiny_model, small_scan, monk
     assert len(seen) == 4 and scores[0] != scores[1]
     for (first_words, first), (words, labels) in zip(seen[:2], seen[2:], strict=True):
         assert first_words == words and (first == labels).all()
+
+
+def test_the_teacher_is_scored_on_photographs(tiny_model, small_scan, tmp_path, monkeypatch):
+    """Pictures of the engine's own cameras label as its views do, in every unit; others do not."""
+    cloud, said, real = small_scan.cloud, [], benchmark.predict
+    listen = lambda *a, **k: said.append(real(*a, **k)) or said[-1]  # noqa: E731
+    monkeypatch.setattr(benchmark, "predict", listen)
+    cameras = [replace(c, fov=60.0) for c in multiview.cameras_for(cloud, 6, size=32)]
+    monkeypatch.setattr(multiview, "cameras_for", lambda *a, **k: cameras)
+    images = render(cloud, cameras, radii=multiview.splats(cloud).radii).images
+    for name, shown in (("right", images), ("wrong", images[::-1])):
+        trees.posed(tmp_path / name / "corner", cameras, shown)
+    evaluate(tiny_model, [small_scan], Settings(["multiview"]))
+    for folder in ("right/corner", "right", "wrong"):
+        how = Settings(["superpoint", "multiview"], scales=[1.0, 1024.0], images=tmp_path / folder)
+        rows = rows_json(evaluate(tiny_model, [small_scan], how))
+        looked = [row.get("images") for row in rows]
+        assert looked == [None, None, None, *[None, str(tmp_path / folder)] * 2]
+    drawn, alike = said[0], [float((said[0] == labels).mean()) for labels in said]
+    taken = [i for i in range(1, len(said)) if i % 2 == 0]
+    assert len(said) == 13 and drawn.max() > 1
+    assert min(alike[i] for i in taken[:4]) > 0.98 and max(alike[i] for i in taken[4:]) < 0.9
+
+
+def test_photographs_of_a_data_set_lie_in_folders_of_its_scans(tiny_model, tmp_path, caplog):
+    root = trees.scannet(tmp_path)
+    scans = scannet(root)
+    for scan in scans:
+        cameras = [replace(c, fov=60.0) for c in multiview.cameras_for(scan.cloud, 3, size=32)]
+        folder = root / "scans" / scan.name
+        trees.posed(folder, cameras, multiview.draw(scan.cloud, cameras).images)
+    trees.matrix(folder / "pose" / "1.txt", np.full((4, 4), -np.inf))
+    how = Settings(["multiview"], images=root / "scans")
+    rows = evaluate(tiny_model, [scans], how)
+    assert rows[3].stated["images"] == str(root / "scans") and rows[3].stated["scans"] == 2
+    lost = "scene0011_01: 1 photographs without a finite pose were left out"
+    assert any(lost in message for message in caplog.messages)
+    (folder / "pose" / "2.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"scene0011_01/pose/2\.txt: missing"):
+        evaluate(tiny_model, [scans], how)

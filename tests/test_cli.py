@@ -183,6 +183,24 @@ def test_segment_by_photographs(scan, tmp_path, capsys):
     assert main(verb) == 2 and "2.txt: missing" in capsys.readouterr().err
 
 
+def test_evaluate_by_photographs(tmp_path, capsys):
+    """Of the 2D teacher alone, where no tokenizer is named."""
+    room = s4token.room("bedroom", 1, points=8_000)
+    s4token.write(tmp_path / "bed.ply", replace(room.cloud, attributes={"label": room.labels}))
+    cameras = [replace(c, fov=60.0) for c in cameras_for(room.cloud, 3, size=64)]
+    trees.posed(tmp_path / "bed", cameras, draw(room.cloud, cameras).images)
+    out = tmp_path / "rows.json"
+    verb = ["evaluate", str(tmp_path / "bed.ply"), "--json", str(out), "--images"]
+    for folder in (tmp_path / "bed", tmp_path):
+        assert main([*verb, str(folder)]) == 0
+        rows = json.loads(out.read_text())["rows"]
+        assert [r["tokenizer"] for r in rows] == ["random", "majority", "geometry", "multiview"]
+        assert rows[3]["images"] == str(folder) and "multiview" in capsys.readouterr().out
+    (tmp_path / "bed" / "pose" / "1.txt").unlink()
+    assert main([*verb, str(tmp_path)]) == 2
+    assert "1.txt: missing; see docs/datasets.md" in capsys.readouterr().err
+
+
 def test_info_names_the_clip(capsys):
     assert main(["info"]) == 0
     header = json.loads(capsys.readouterr().out)
@@ -239,6 +257,9 @@ BAD = [
         ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", *PHOTOGRAPHS],
         "nowhere/color",
     ),
+    (["evaluate", "SCAN", "--images", "nowhere"], "nowhere: no such folder of posed photographs"),
+    (["evaluate", "SCAN", "--images", ".", "--tokenizers", "knn"], "add multiview"),
+    (["evaluate", "SCAN", "--images", "."], "/color: no such folder of pictures"),
     (["evaluate", "SCAN", "--train", "SCAN"], "--probe"),
     (["evaluate", "SCAN", "--probe", "linear", "--train", "SCAN"], "tested on as well"),
     (["check", "s3dis:nowhere"], "nowhere"),

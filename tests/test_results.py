@@ -22,13 +22,15 @@ PUBLISHED = [{"data": "scannet", "metric": "mIoU", "method": "Them", "value": "9
 def test_tables_hold_the_figures():
     other = ROW | {"scale": 1000.0, "mIoU": 12.34}
     star = ROW | {"normalise": "none", "mIoU": 7.0, "weights": "trained with x, not this"}
+    seen = ROW | {"tokenizer": "multiview", "images": "photos"}
     sure = ROW | {"tokenizer": "knn", "mIoU_low": 30.0, "mIoU_high": 50.04}
     machine = {"device": "cpu", "cores": 2, "load_average": 7.5}
-    content = {"rows": [ROW, other, star, sure], "machine": machine}
+    content = {"rows": [ROW, other, star, sure, seen], "machine": machine}
     text = results.document({"a.json": content}, PUBLISHED)
     assert "Run on cpu, 2 cores, load average 7.5" in text
     assert "| superpoint normalised | 1 | 41.3 | 50.0 | 60.0 | 1.50 | 800 |" in text
     assert "| superpoint normalised | 1 | 41.3 | 12.3 |" in text and "foreground" not in text
+    assert "| multiview normalised on photographs | 1 |" in text
     assert "superpoint metric*" in text and "41.3 [30.0, 50.0]" in text
     assert "| Them | 9.9 | labels |" in text and "not measured" in text
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from pathlib import Path
 
 import numpy as np
 import pytest
+import trees
 from scipy.spatial import KDTree
 
+from s4token.datasets import open_data
 from s4token.model import S4Token, Tokenization
 from s4token.settings import Setting, Settings, resampled, variant
 from s4token.superpoints import Superpoints
@@ -34,6 +37,7 @@ def test_every_combination_once_and_in_order(tiny_model):
         ({"scales": [float("nan")]}, "scales: expected positive numbers, got nan"),
         ({"densities": [1.0, 17.0]}, r"densities: expected numbers in \(0, 16\], got 17"),
         ({"limit": 0}, "limit: expected at least 1 scan, got 0"),
+        ({"images": Path("photos")}, "images: for the 2D teacher; add multiview"),
     ],
 )
 def test_bad_settings(how, message):
@@ -63,6 +67,44 @@ def test_resampled_above_one_adds_points_on_the_surface(room_cloud):
     same = (dense.colors[count:] == room_cloud.colors[source]).all(axis=1)
     assert same.mean() > 0.6  # most still lie nearest to the point that they came from
     assert len(resampled(PointCloud(np.zeros((1, 3))), 4)[0]) == 4
+
+
+def looking(folder, **how):
+    return Settings(["superpoint", "multiview"], images=folder, **how)
+
+
+def test_photographs_of_one_scan_or_of_each(tmp_path):
+    how, teacher = looking(tmp_path), Setting("multiview", "token", 8.0)
+    for name in ("color", "Area_5/hall/color"):
+        (tmp_path / name).mkdir(parents=True)
+    assert how.pictures("room", teacher) == {"images": tmp_path, "pose_scale": 8.0}
+    assert how.pictures("room", Setting("knn", "none")) == {}
+    (tmp_path / "color").rmdir()
+    assert how.pictures("Area_5/hall", teacher)["images"] == tmp_path / "Area_5" / "hall"
+    with pytest.raises(FileNotFoundError, match=r"room/color: no such folder .* name \(room\)"):
+        how.pictures("room", teacher)
+    assert how.stated(teacher) == {"images": str(tmp_path)}
+    assert how.stated(Setting("knn", "none")) == Settings(["multiview"]).stated(teacher) == {}
+
+
+def test_photographs_are_looked_for_before_anything_is_encoded(tmp_path, room_scan):
+    scans = open_data(f"scannet:{trees.scannet(tmp_path / 'scannet')}")
+    photos = tmp_path / "scannet" / "scans"
+    (photos / "scene0011_00" / "color").mkdir()
+    with pytest.raises(FileNotFoundError, match="scene0011_01/color: no such folder"):
+        looking(photos).check([scans])
+    looking(photos, limit=1).check([scans])  # the first alone
+    with pytest.raises(FileNotFoundError, match="corner/color: no such folder"):
+        looking(photos).check([room_scan])
+    one = photos / "scene0011_00"
+    with pytest.raises(ValueError, match=r"scene0011_00 holds photographs of one scan, but 2 are"):
+        looking(one).check([scans])
+    looking(one).check([room_scan])
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder of posed photographs"):
+        looking(tmp_path / "nowhere").check([room_scan])
+    meshes = open_data(f"meshes:{trees.meshes(tmp_path / 'meshes')}")
+    with pytest.raises(ValueError, match=r"images: meshes:.* is no set of scans"):
+        looking(photos).check([meshes])
 
 
 @pytest.mark.parametrize("density", [0, -0.5, 17, float("nan")])
