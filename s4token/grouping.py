@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
 from s4token.geometry import farthest_point_sample, knn, voxel_downsample
@@ -15,20 +17,33 @@ SEED_CANDIDATES = 40
 BALL_CANDIDATES = 20_000
 
 
-def _seeds(cloud: PointCloud, count: int) -> np.ndarray:
-    """Return farthest-point seeds, chosen among one point per voxel of a large cloud."""
-    points = cloud.points
+def _candidates(points: Float[np.ndarray, "N 3"], count: int) -> np.ndarray | None:
+    """Return one point per voxel of a large cloud for seeds to be chosen among; None is all."""
     if len(points) <= SEED_CANDIDATES * count:
-        return farthest_point_sample(points, count)
+        return None
     extent = float((points.max(axis=0) - points.min(axis=0)).max())
     if extent == 0:
         return np.zeros(1, dtype=np.int32)
-    size = extent / np.sqrt(SEED_CANDIDATES * count)
-    candidates, _ = voxel_downsample(points, size)
-    if len(candidates) < count:
-        # Points far from all others made the voxels too large for the rest.
-        return farthest_point_sample(points, count)
-    return candidates[farthest_point_sample(points[candidates], count)]
+    found, _ = voxel_downsample(points, extent / np.sqrt(SEED_CANDIDATES * count))
+    # Points far from all others make the voxels too large for the rest.
+    return found if len(found) >= count else None
+
+
+def _seeds(cloud: PointCloud, counts: Sequence[int]) -> list[Int[np.ndarray, "M"]]:
+    """Return farthest-point seeds for each count; among all points they are sampled once.
+
+    Fewer seeds are the first of more where both are chosen among the same candidates. Voxels
+    differ from count to count, and seeds among them do too.
+    """
+    points = cloud.points
+    among = {count: _candidates(points, count) for count in counts}
+    most = max((count for count, found in among.items() if found is None), default=0)
+    first = farthest_point_sample(points, most) if most else np.zeros(0, dtype=np.int32)
+    return [
+        first[:count] if (some := among[count]) is None
+        else some[farthest_point_sample(points[some], count)]
+        for count in counts
+    ]  # fmt: skip
 
 
 def _at_least_one(**values: int) -> None:
@@ -52,10 +67,17 @@ class KNN:
 
     def __call__(self, cloud: PointCloud) -> Groups:
         """Return overlapping groups of equal size around their seeds."""
-        seeds = _seeds(cloud, self.count)
-        index, _ = knn(cloud.points, self.size, cloud.points[seeds])
-        offsets = np.arange(len(seeds) + 1) * index.shape[1]
-        return Groups(index.reshape(-1), offsets, len(cloud), seeds)
+        return self.levels(cloud, [self.count])[0]
+
+    def levels(self, cloud: PointCloud, counts: Sequence[int]) -> list[Groups]:
+        """Return the groups of other counts too: what each would have on its own, at less cost."""
+        seeds = _seeds(cloud, counts)
+        index, _ = knn(cloud.points, self.size, cloud.points[np.concatenate(seeds)])
+        parts = np.split(index, np.cumsum([len(own) for own in seeds])[:-1])
+        return [
+            Groups(part.reshape(-1), np.arange(len(own) + 1) * part.shape[1], len(cloud), own)
+            for own, part in zip(seeds, parts, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -77,18 +99,23 @@ class Radius:
 
     def __call__(self, cloud: PointCloud) -> Groups:
         """Return overlapping groups; a seed without neighbours is a group of its own."""
-        seeds = _seeds(cloud, self.count)
+        return self.levels(cloud, [self.count])[0]
+
+    def levels(self, cloud: PointCloud, counts: Sequence[int]) -> list[Groups]:
+        """Return the groups of other counts too: what each would have on its own, at less cost."""
         # A ball may hold the whole cloud (wrong unit): a strided subset bounds the answer.
         subset = np.arange(0, len(cloud), -(-len(cloud) // BALL_CANDIDATES))
         points = np.asarray(cloud.points, dtype=np.float64)
-        tree = KDTree(points[subset])
-        members = tree.query_ball_point(points[seeds], self.radius, workers=-1)
-        chosen = []
-        for seed, found in zip(seeds, members, strict=True):
-            ball = subset[np.sort(np.asarray(found, dtype=np.int64))]
-            if len(ball) > self.size:
-                # Evenly through the file's order, so that no side of the ball is preferred.
-                ball = ball[np.linspace(0, len(ball) - 1, self.size).astype(np.int64)]
-            chosen.append(ball if len(ball) else np.array([seed]))
-        offsets = np.concatenate([[0], np.cumsum([len(c) for c in chosen])])
-        return Groups(np.concatenate(chosen), offsets, len(cloud), seeds)
+        tree, groups = KDTree(points[subset]), []
+        for seeds in _seeds(cloud, counts):
+            members = tree.query_ball_point(points[seeds], self.radius, workers=-1)
+            chosen = []
+            for seed, found in zip(seeds, members, strict=True):
+                ball = subset[np.sort(np.asarray(found, dtype=np.int64))]
+                if len(ball) > self.size:
+                    # Evenly through the file's order, so that no side of the ball is preferred.
+                    ball = ball[np.linspace(0, len(ball) - 1, self.size).astype(np.int64)]
+                chosen.append(ball if len(ball) else np.array([seed]))
+            offsets = np.concatenate([[0], np.cumsum([len(c) for c in chosen])])
+            groups.append(Groups(np.concatenate(chosen), offsets, len(cloud), seeds))
+        return groups

@@ -192,9 +192,7 @@ class S4Token(nn.Module):
 def _levels(grouping: Superpoints | KNN | Radius, cloud: PointCloud) -> list[Groups]:
     """Return the groups, and then those of the other levels."""
     counts = [max(1, round(level * grouping.count)) for level in LEVELS]
-    if isinstance(grouping, Superpoints):
-        return grouping.levels(cloud, counts)
-    return [replace(grouping, count=count)(cloud) for count in counts]
+    return grouping.levels(cloud, counts)
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from s4token import grouping
 from s4token.geometry import farthest_point_sample
-from s4token.grouping import KNN, Radius
+from s4token.grouping import KNN, SEED_CANDIDATES, Radius
 from s4token.types import PointCloud
 
 
@@ -70,6 +73,34 @@ def test_one_far_point_does_not_cost_the_seeds():
     points = np.concatenate([cloud(50 * 41).points, [[1e4, 0, 0]]])
     groups = KNN(count=50, size=8)(PointCloud(points))
     assert len(groups) == 50 and len(set(groups.centers.tolist())) == 50
+
+
+@pytest.mark.parametrize("grouping", [KNN(50, 8), Radius(50, 0.2, 8)])
+@pytest.mark.parametrize("n", [90, 900, 50 * 41, 100 * 41])
+def test_levels_are_what_each_would_be_on_its_own(grouping, n):
+    """At 2,050 points the seeds of 25 and 50 come from voxels, those of 100 from all points."""
+    counts = [50, 25, 100]
+    levels = grouping.levels(cloud(n), counts)
+    for count, groups in zip(counts, levels, strict=True):
+        alone = replace(grouping, count=count)(cloud(n))
+        for name in ("index", "offsets", "centers"):
+            np.testing.assert_array_equal(getattr(groups, name), getattr(alone, name))
+    own, few, many = (groups.centers for groups in levels)
+    nested = np.array_equal(own[:25], few) and np.array_equal(many[: len(own)], own)
+    assert nested == (n <= 25 * SEED_CANDIDATES)
+
+
+def test_seeds_among_all_points_are_sampled_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        grouping,
+        "farthest_point_sample",
+        lambda points, count: asked.append(count) or farthest_point_sample(points, count),
+    )
+    KNN(50, 8).levels(cloud(900), [50, 25, 100])
+    assert asked == [100]
+    KNN(50, 8).levels(cloud(50 * 39), [50, 25, 100])
+    assert asked == [100, 100, 25]
 
 
 @pytest.mark.parametrize("grouping", [KNN(16, 8), Radius(16, 0.2, 8)])
