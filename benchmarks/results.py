@@ -3,8 +3,8 @@
     python -m benchmarks.results            # every benchmarks/*.json with rows
     python -m benchmarks.results --check    # say whether the document is up to date
 
-Nothing in the document is typed by hand: figures come from those files, other people's from
-``published.json``.
+Nothing in the document is typed by hand: figures come from those files, those of reading from
+``readers.json``, other people's from ``published.json``.
 """
 
 from __future__ import annotations
@@ -243,7 +243,30 @@ def _machine(content: dict[str, Any]) -> str:
     return f" Run on {machine['device']}, {busy} (times mean something where that is near 1)."
 
 
-def document(results: dict[str, dict[str, Any]], published: Sequence[Row]) -> str:
+def reading(found: dict[str, Any]) -> list[str]:
+    """Return what listing, checking and reading a data set of full size takes."""
+    machine = found["machine"]
+    how = f"A synthetic tree in ScanNet's layout, {found['scans']:,} scans, each of "
+    how += f"{round(found['points'] / found['read']):,} vertices and in the page cache "
+    how += f"(`python -m benchmarks.readers`; {machine['cores']} cores, load average "
+    how += f"{machine['load_average']} at the end). A scan is read when its turn comes and dropped "
+    how += "after it."
+    lines = [
+        [f"listing {found['scans']:,} scans", f"{found['list_s']:.3f} s"],
+        [f"checking for missing files ({found['missing']:,} found)", f"{found['check_s']:.2f} s"],
+        [f"reading one scan, mean of {found['read']:,}", f"{found['read_s_per_scan']:.2f} s"],
+    ]
+    for count, memory in found["resident_mb"].items():
+        lines.append([f"resident memory, scans read: {int(count):,}", f"{memory:,} MB"])
+    out = ["## Reading a data set of full size", "", how, ""]
+    return out + _table(["step", "takes"], lines)
+
+
+def document(
+    results: dict[str, dict[str, Any]],
+    published: Sequence[Row],
+    readers: dict[str, Any] | None = None,
+) -> str:
     """Return the whole of docs/results.md."""
     out = [
         "# Results",
@@ -268,6 +291,7 @@ def document(results: dict[str, dict[str, Any]], published: Sequence[Row]) -> st
                 learnt = [r for r in rows if "probe" in r]
                 out += [f"### {data}", "", *([*_stated(words[0]), *draw(words)] if words else [])]
                 out += probed(learnt) if learnt else []
+    out += reading(readers) if readers else []
     out += [
         "## Beside others",
         "",
@@ -286,7 +310,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     results = load()
     published = json.loads((HERE / "published.json").read_text(encoding="utf-8"))
-    files = {"results.md": document(results, published), "scale.svg": plot(curves(results))}
+    readers = json.loads((HERE / "readers.json").read_text(encoding="utf-8"))
+    files = {
+        "results.md": document(results, published, readers),
+        "scale.svg": plot(curves(results)),
+    }
     for name, text in files.items():
         path = DOCS / name
         if not options.check:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import trees
 
-from benchmarks import real_clip, results
+from benchmarks import readers, real_clip, results
 
 ROW = {"data": "room", "tokenizer": "superpoint", "normalise": "token", "scale": 1.0,
        "density": 1.0, "mIoU": 41.26, "mAcc": 50.0, "OA": 60.0, "seconds": 1.5, "peak_mb": 800.4,
@@ -75,6 +75,20 @@ def test_plot_is_svg_with_a_line_per_tokenizer():
     heights = [[float(p.split(",")[1]) for p in e.attrib["points"].split()] for e in lines]
     assert len(set(heights[0])) == 1 and heights[1][1] < heights[0][0] < heights[1][0]
     assert results.curves({"a.json": {"rows": [ROW]}}) == {}
+
+
+def test_reading_at_full_size_is_measured_as_it_is_said(tmp_path):
+    """On a small tree: the rows of the document are the figures that were measured."""
+    readers.tree(tmp_path, 5, vertices=600, triangles=1)
+    found = readers.measure(tmp_path, 3) | {"machine": {"cores": 2, "load_average": 1.5}}
+    assert found["scans"] == 5 and found["missing"] == 0 and found["points"] == 1800
+    assert list(found["resident_mb"]) == ["0", "1", "2", "3"]
+    (tmp_path / "scans" / "scene0002_00" / "scene0002_00.aggregation.json").unlink()
+    assert readers.measure(tmp_path, 3)["missing"] == 1
+    text = results.document({}, PUBLISHED, found)
+    assert "5 scans, each of 600 vertices" in text and "load average 1.5" in text
+    assert f"| listing 5 scans | {found['list_s']:.3f} s |" in text
+    assert f"| resident memory, scans read: 3 | {found['resident_mb']['3']:,} MB |" in text
 
 
 def test_the_document_is_up_to_date():
