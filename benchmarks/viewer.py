@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +135,7 @@ def furnished(n: int) -> s4token.PointCloud:
 def session_of(n: int, prompts: int = 8) -> Session:
     """Return a session with about 500 superpoints and an answer to some prompts."""
     cloud, rng = furnished(n), np.random.default_rng(1)
-    low, size = cloud.points.min(axis=0), np.ptp(cloud.points, axis=0)
-    cell = np.minimum(((cloud.points - low) / size * 12).astype(int), 11) @ [144, 12, 1]
+    cell = np.minimum(cells(cloud).astype(int), 11) @ [144, 12, 1]
     groups = s4token.Groups.from_labels(np.unique(cell, return_inverse=True)[1])
     features = rng.normal(size=(len(groups), 8)).astype(np.float32)
     layer = Layer.of(s4token.Encoding(cloud, groups, features, features[0]))
@@ -144,11 +143,24 @@ def session_of(n: int, prompts: int = 8) -> Session:
     return answered(session, prompts, 0)
 
 
+def cells(cloud: s4token.PointCloud) -> np.ndarray:
+    """Return where points lie in a grid of 12 cells an axis, (N, 3) in [0, 12]."""
+    return (cloud.points - cloud.points.min(axis=0)) / np.ptp(cloud.points, axis=0) * 12
+
+
+@lru_cache
+def astray(cloud: s4token.PointCloud) -> np.ndarray:
+    """Return which points get another label than their superpoint, along its borders, (N,) bool."""
+    return (cells(cloud) % 1 < 0.03).any(axis=1)
+
+
 def answered(session: Session, prompts: int, seed: int) -> Session:
     """Return the session with another random answer."""
     rng = np.random.default_rng(seed)
     groups = session.layer.encoding.groups
-    labels = rng.integers(0, prompts + 1, len(groups)).astype(np.int32)[groups.labels]
+    assert session.cloud is not None
+    owner = (groups.labels + astray(session.cloud)) % len(groups)
+    labels = rng.integers(0, prompts + 1, len(groups)).astype(np.int32)[owner]
     scores = rng.uniform(size=(len(groups), prompts)).astype(np.float32)
     names = tuple(f"word {i}" for i in range(prompts))
     sure = np.ones(len(labels), np.float32)
@@ -269,6 +281,7 @@ def webgl(folder: Path, url: str, files: Files, n: int) -> dict[str, Any]:
         assert 0.02 * n < selected < 0.98 * n, "the lasso must mean something"
         return {
             "points": n,
+            "points_astray": round(float(astray(session.cloud).mean()), 3),
             "superpoints": len(session.layer.encoding.groups),
             "file_mb": round((19 + 4) * n / 1e6, 1),
             "write_file_s": round(packed, 2),

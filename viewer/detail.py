@@ -19,13 +19,15 @@ def differing(answer: Segmentation, labels: np.ndarray) -> np.ndarray:
 
 
 def text_of(answer: Segmentation, labels: np.ndarray, walk: np.ndarray) -> str | None:
-    """Return the labels of single points as compressed text, None when it would be too long.
+    """Return the labels of single points as compressed text, None when there are none, or too many.
 
     labels: (M,) label of each superpoint; walk: (N,) points in the order of ``Files.walk``. Points
     that differ lie in patches along the borders of superpoints, so along the walk they come in
     runs, and few bytes say where and which.
     """
     differs = differing(answer, labels)[walk]
+    if not differs.any():
+        return None
     out = packed_text(differs, answer.labels[walk[differs]].astype(np.uint8))
     return out if len(out) <= BUDGET else None
 

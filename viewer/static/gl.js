@@ -9,12 +9,16 @@ window.s4 = window.s4 || {};
    * @param {WebGL2RenderingContext} gl
    * @param {string} vertex
    * @param {string} fragment
+   * @param {Object<string, number|boolean>} fixed macros: what a picture does not need is not in
+   *   its program at all, as software GL computes both sides of every branch
    */
-  const program = (gl, vertex, fragment) => {
+  const program = (gl, vertex, fragment, fixed = {}) => {
     const made = gl.createProgram();
+    const head = ["#version 300 es", "precision highp float;", "precision highp int;",
+      ...Object.entries(fixed).map(([name, value]) => `#define ${name} ${Number(value)}`)].join("\n");
     for (const [type, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]) {
       const shader = gl.createShader(type);
-      gl.shaderSource(shader, `#version 300 es\nprecision highp float;\nprecision highp int;\n${source}`);
+      gl.shaderSource(shader, `${head}\n${source}`);
       gl.compileShader(shader);
       if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS) && !gl.isContextLost()) {
         throw new Error(`shader: ${gl.getShaderInfoLog(shader)}`);
@@ -30,6 +34,19 @@ window.s4 = window.s4 || {};
       at[name.replace("[0]", "")] = gl.getUniformLocation(made, name);
     }
     return { program: made, at };
+  };
+
+  /**
+   * Programs of one source by what is fixed in them, each compiled when it is first needed.
+   * @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment
+   */
+  const programs = (gl, vertex, fragment) => {
+    const made = new Map();
+    return (fixed) => {
+      const key = JSON.stringify(fixed);
+      if (!made.has(key)) made.set(key, program(gl, vertex, fragment, fixed));
+      return made.get(key);
+    };
   };
 
   /**
@@ -90,9 +107,11 @@ window.s4 = window.s4 || {};
     const rest = data.slice(Math.ceil(walk.length / 8));
     const values = wide === 4 ? new Uint32Array(rest.buffer) : rest;
     let next = 0;
-    for (let k = 0; k < walk.length; k += 1) {
-      if (data[k >> 3] & (1 << (k & 7))) {
-        put(walk[k], values[next]);
+    for (let byte = 0; 8 * byte < walk.length; byte += 1) {
+      if (!data[byte]) continue; // most are empty
+      for (let bit = 0; bit < 8; bit += 1) {
+        if (!(data[byte] & (1 << bit))) continue;
+        put(walk[8 * byte + bit], values[next]);
         next += 1;
       }
     }
@@ -120,5 +139,5 @@ window.s4 = window.s4 || {};
     }
   })();
 
-  Object.assign(window.s4, { WIDE, program, dataTexture, bytes, inflate, unpack, base64, supported });
+  Object.assign(window.s4, { WIDE, program, programs, dataTexture, bytes, inflate, unpack, base64, supported });
 })();

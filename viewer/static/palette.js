@@ -1,7 +1,7 @@
 /* The colour pass: each pixel looks up point -> superpoint -> colour, then gets its shading and
    the outline of what is under the pointer. One panel is one palette. */
 (() => {
-  const { WIDE, program } = window.s4;
+  const { WIDE, program, programs } = window.s4;
 
   const VERTEX = `
 void main() {
@@ -33,11 +33,12 @@ uniform highp usampler2D ids, tokens, detail, own, instances;
 uniform highp sampler2D relief, colors, palette, labels, classes;
 uniform ivec2 origin, extent;
 uniform vec3 background;
-uniform int mode;            // 0 the scan's colours, 1 palette, 2 faint colours
 uniform int hovered, chosen; // superpoints, -1 none
-uniform bool detailed;       // whether single points may differ from their superpoint
-uniform int edits;           // 0 no corrections, 1 draw them, 2 and fade the rest
-uniform bool objects;        // colours of instances instead of classes
+// MODE: 0 the scan's colours, 1 palette, 2 faint colours
+// DETAILED: whether single points may differ from their superpoint
+// EDITS: 0 no corrections, 1 draw them, 2 and fade the rest
+// OBJECTS: colours of instances instead of classes
+// OUTLINED: whether a superpoint is hovered or chosen
 uniform float shading, scale;
 out vec4 color;
 const int WIDE = ${WIDE};
@@ -60,33 +61,40 @@ void main() {
     ivec2 at = place(id - 1u);
     uint raw = texelFetch(tokens, at, 0).r;
     mine = int(raw & 0x7fffffffu);
-    if (mode != 1) c = texelFetch(colors, at, 0).rgb;
-    if (mode == 1) {
-      uint single = detailed ? texelFetch(detail, at, 0).r : 0u;
-      c = single > 0u ? texelFetch(labels, ivec2(int(single) - 1, 0), 0).rgb
-        : texelFetch(palette, ivec2(mine % WIDE, mine / WIDE), 0).rgb;
-      if (raw > 0x7fffffffu) c = mix(vec3(0.60, 0.63, 0.65), background, 0.5);
-    } else if (mode == 2) {
-      c = mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.62);
-    }
-    uint label = edits > 0 ? texelFetch(own, at, 0).r : 0u;
-    if (edits == 2) {
-      float grey = dot(c, vec3(0.3, 0.6, 0.1));
-      c = mix(mix(c, vec3(grey), 0.55), background, 0.25);
-    }
-    if (edits > 0 && (label & 127u) > 0u) {
-      c = texelFetch(classes, ivec2(int(label & 127u), 0), 0).rgb;
-    }
-    if (objects) {
-      uint thing = texelFetch(instances, at, 0).r;
-      c = thing > 0u ? hue(thing) : mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.6);
-    }
-    if (edits == 2 && label > 127u) {
+#if MODE == 1
+    c = texelFetch(palette, ivec2(mine % WIDE, mine / WIDE), 0).rgb;
+#if DETAILED
+    uint single = texelFetch(detail, at, 0).r;
+    if (single > 0u) c = texelFetch(labels, ivec2(int(single) - 1, 0), 0).rgb;
+#endif
+    if (raw > 0x7fffffffu) c = mix(vec3(0.60, 0.63, 0.65), background, 0.5);
+#else
+    c = texelFetch(colors, at, 0).rgb;
+#if MODE == 2
+    c = mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.62);
+#endif
+#endif
+#if EDITS == 2
+    float grey = dot(c, vec3(0.3, 0.6, 0.1));
+    c = mix(mix(c, vec3(grey), 0.55), background, 0.25);
+#endif
+#if EDITS
+    uint label = texelFetch(own, at, 0).r;
+    if ((label & 127u) > 0u) c = texelFetch(classes, ivec2(int(label & 127u), 0), 0).rgb;
+#endif
+#if OBJECTS
+    uint thing = texelFetch(instances, at, 0).r;
+    c = thing > 0u ? hue(thing) : mix(vec3(dot(c, vec3(0.3, 0.6, 0.1))), background, 0.6);
+#endif
+#if EDITS == 2
+    if (label > 127u) {
       float stripe = step(0.5, fract((gl_FragCoord.x + gl_FragCoord.y) / (8.0 * scale)));
       c = mix(c, mix(vec3(1.0), vec3(0.10, 0.42, 0.95), stripe), 0.62);
     }
+#endif
     c *= exp(-shading * texelFetch(relief, p, 0).r);
   }
+#if OUTLINED
   int r = max(1, int(scale + 0.5));
   for (int k = 0; k < 2; k++) {
     int which = k == 0 ? chosen : hovered;
@@ -100,6 +108,7 @@ void main() {
     if (edge) c = k == 0 ? vec3(0.16, 0.47, 1.0) : mix(c, dot(background, vec3(1.0)) > 1.5
       ? vec3(0.05) : vec3(1.0), 0.85);
   }
+#endif
   color = vec4(c, 1.0);
 }`;
 
@@ -108,7 +117,7 @@ void main() {
     /** @param {WebGL2RenderingContext} gl */
     constructor(gl) {
       this.gl = gl;
-      this.pass = program(gl, VERTEX, FRAGMENT);
+      this.pass = programs(gl, VERTEX, FRAGMENT);
       this.lighting = program(gl, VERTEX, RELIEF);
       this.array = gl.createVertexArray();
       this.frame = gl.createFramebuffer();
@@ -157,7 +166,15 @@ void main() {
      *   classes: any}} how
      */
     draw(points, panel, how) {
-      const { gl, pass } = this;
+      const { gl } = this;
+      const { hovered, chosen } = how;
+      const pass = this.pass({
+        MODE: how.mode,
+        DETAILED: how.mode === 1 && panel.differs && Boolean(panel.spec.detailed),
+        EDITS: how.edits,
+        OBJECTS: how.objects,
+        OUTLINED: hovered >= 0 || chosen >= 0,
+      });
       gl.bindFramebuffer(gl.FRAMEBUFFER, null);
       gl.viewport(how.x, how.y, how.width, how.height);
       gl.disable(gl.DEPTH_TEST);
@@ -172,7 +189,8 @@ void main() {
         classes: how.classes.texture,
       };
       for (const [name, made] of Object.entries(panel.textures())) textures[name] = made.texture;
-      Object.entries(textures).forEach(([name, texture], unit) => {
+      const used = Object.entries(textures).filter(([name]) => pass.at[name]);
+      used.forEach(([name, texture], unit) => {
         gl.activeTexture(gl.TEXTURE0 + unit);
         gl.bindTexture(gl.TEXTURE_2D, texture);
         gl.uniform1i(pass.at[name], unit);
@@ -180,12 +198,8 @@ void main() {
       gl.uniform2i(pass.at.origin, how.x, how.y);
       gl.uniform2i(pass.at.extent, points.width, points.height);
       gl.uniform3f(pass.at.background, ...how.background);
-      gl.uniform1i(pass.at.mode, how.mode);
-      gl.uniform1i(pass.at.hovered, how.hovered);
-      gl.uniform1i(pass.at.chosen, how.chosen);
-      gl.uniform1i(pass.at.detailed, panel.spec.detailed ? 1 : 0);
-      gl.uniform1i(pass.at.edits, how.edits);
-      gl.uniform1i(pass.at.objects, how.objects ? 1 : 0);
+      gl.uniform1i(pass.at.hovered, hovered);
+      gl.uniform1i(pass.at.chosen, chosen);
       gl.uniform1f(pass.at.shading, how.shading);
       gl.uniform1f(pass.at.scale, how.scale);
       gl.bindVertexArray(this.array);

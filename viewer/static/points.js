@@ -1,18 +1,20 @@
 /* The geometry pass: every point leaves its number in the pixels it covers, nothing else. Colours
    come later, per pixel, so a new palette never draws points again. */
 (() => {
-  const { WIDE, program, dataTexture, FIELD } = window.s4;
+  const { WIDE, programs, dataTexture, FIELD } = window.s4;
+
+  const LARGE = "3.5"; // pixels from which a point is a disc
 
   const VERTEX = `
 layout(location = 0) in vec3 position;
 uniform mat4 view;
 uniform vec4 cut;            // points above it along (xyz) are not drawn
 uniform vec3 size;           // pixels at depth 1, least, most
-uniform bool filtered;
-uniform highp usampler2D tokens, detail, own;
-uniform highp sampler2D palette, labels, classes;
 flat out uint id;
 flat out float wide;
+#if FILTERED                 // the legend hides some points
+uniform highp usampler2D tokens, detail, own;
+uniform highp sampler2D palette, labels, classes;
 const int WIDE = ${WIDE};
 bool hidden(int i) {
   ivec2 at = ivec2(i % WIDE, i / WIDE);
@@ -23,12 +25,15 @@ bool hidden(int i) {
   int token = int(texelFetch(tokens, at, 0).r & 0x7fffffffu);
   return texelFetch(palette, ivec2(token % WIDE, token / WIDE), 0).a < 0.5;
 }
+#else
+bool hidden(int i) { return false; }
+#endif
 void main() {
   id = uint(gl_VertexID) + 1u;
   gl_Position = view * vec4(position, 1.0);
   gl_PointSize = clamp(size.x / gl_Position.w, size.y, size.z);
   wide = gl_PointSize;
-  bool away = dot(position, cut.xyz) > cut.w || (filtered && hidden(gl_VertexID));
+  bool away = dot(position, cut.xyz) > cut.w || hidden(gl_VertexID);
   if (away) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
 }`;
   const FRAGMENT = `
@@ -36,10 +41,10 @@ flat in uint id;
 flat in float wide;
 layout(location = 0) out uint number;
 void main() {
-  if (wide > 3.5) {
-    vec2 c = gl_PointCoord * 2.0 - 1.0;
-    if (dot(c, c) > 1.0) discard;
-  }
+#if ROUND                    // some points are large enough to be seen as discs
+  vec2 c = gl_PointCoord * 2.0 - 1.0;
+  if (wide > ${LARGE} && dot(c, c) > 1.0) discard;
+#endif
   number = id;
 }`;
 
@@ -50,7 +55,7 @@ void main() {
       this.gl = gl;
       this.count = 0;
       this.drawn = 0;
-      this.pass = program(gl, VERTEX, FRAGMENT);
+      this.pass = programs(gl, VERTEX, FRAGMENT);
       this.buffer = gl.createBuffer();
       this.array = gl.createVertexArray();
       gl.bindVertexArray(this.array);
@@ -108,12 +113,16 @@ void main() {
     /**
      * Draw points [drawn, until) on top of what is there; from the first one on, clear before.
      * @param {number} until
-     * @param {{view: Float32Array, cut: number[], spacing: number, scale: number,
+     * @param {{view: Float32Array, cut: number[], spacing: number, scale: number, near: number,
      *   filter: null | {tokens: any, detail: any, palette: any, labels: any, own: any,
      *   classes: any}}} how
      */
     draw(until, how) {
-      const { gl, pass } = this;
+      const { gl } = this;
+      const pixels = (how.spacing * this.height) / (2 * Math.tan(FIELD / 2));
+      const [least, most] = [1.2 * how.scale, 48 * how.scale];
+      const ROUND = Math.max(Math.min(pixels / how.near, most), least) > Number(LARGE);
+      const pass = this.pass({ FILTERED: how.filter !== null, ROUND });
       gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
       gl.viewport(0, 0, this.width, this.height);
       gl.disable(gl.BLEND);
@@ -125,12 +134,10 @@ void main() {
       gl.useProgram(pass.program);
       gl.uniformMatrix4fv(pass.at.view, false, how.view);
       gl.uniform4fv(pass.at.cut, how.cut);
-      const pixels = (how.spacing * this.height) / (2 * Math.tan(FIELD / 2));
-      gl.uniform3f(pass.at.size, pixels, 1.2 * how.scale, 48 * how.scale);
-      gl.uniform1i(pass.at.filtered, how.filter ? 1 : 0);
-      ["tokens", "detail", "palette", "labels", "own", "classes"].forEach((name, unit) => {
+      gl.uniform3f(pass.at.size, pixels, least, most);
+      Object.entries(how.filter || {}).forEach(([name, made], unit) => {
         gl.activeTexture(gl.TEXTURE0 + unit);
-        gl.bindTexture(gl.TEXTURE_2D, how.filter ? how.filter[name].texture : null);
+        gl.bindTexture(gl.TEXTURE_2D, made.texture);
         gl.uniform1i(pass.at[name], unit);
       });
       gl.bindVertexArray(this.array);

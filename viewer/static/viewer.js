@@ -329,6 +329,7 @@
         cut: this.cut,
         spacing: cloud.spacing * 1.5 * this.size * grown,
         scale: this.scale,
+        near: this.camera.range().near,
         filter: filtered
           ? { ...first.textures(), own: this.own, classes: this.classes }
           : null,
