@@ -81,6 +81,27 @@ def test_an_exported_file_comes_back_as_one_edit(app, handle, tmp_path, kind):
     assert (shown(app, handle)[0] == labels).all()
 
 
+@pytest.mark.parametrize("kind", exchange.FORMATS)
+def test_every_file_says_what_was_split_and_numbered(app, handle, tmp_path, cloud, kind):
+    edit(app, handle, op="split", tokens=[7, 9], parts=3)
+    (path, *_), _ = exchange.export(app, handle, "json", tmp_path)
+    found = s4token.read_labels(path, cloud).provenance["corrections"]
+    assert found == {"points": 0, "edits": 1, "splits": 1, "instances": 0}, "no label, but a split"
+    for token in (1, 2):
+        edit(app, handle, op="instance", label="green", tokens=[token])
+    edit(app, handle, op="instance", label="green", tokens=[3])
+    edit(app, handle, op="undo")
+    own = app.desk.get(handle)
+    files, _ = exchange.export(app, handle, kind, tmp_path / "out")
+    names = next((f for f in files[1:] if f.suffix == ".json"), None)
+    back = s4token.read_labels(files[0], cloud, names=names)
+    points = int(np.count_nonzero(own.own))
+    assert points and back.provenance["corrections"] == {
+        "points": points, "edits": 3, "splits": 1, "instances": 2,
+    }  # fmt: skip
+    assert (back.instances == own.instance).all()
+
+
 def test_an_import_survives_a_new_server(app, handle, tmp_path, cloud):
     correct(app, handle)
     files, _ = exchange.export(app, handle, "npz", tmp_path / "out")
@@ -137,7 +158,13 @@ def test_what_is_exported_says_where_it_came_from(app, handle, tmp_path):
     assert said["threshold"] == 0.2 and said["tokenizer"] == "superpoint"
     assert said["model"]["sha256"] == "0" * 64 and said["model"]["clip"] == "fake-clip"
     assert said["version"] == s4token.__version__ and said["scan"]["name"] == "stripes.ply"
-    assert said["corrections"]["edits"] == 2 and said["colors"]["red"].startswith("#")
+    assert said["colors"]["red"].startswith("#")
+    assert said["corrections"] == {
+        "points": int(np.count_nonzero(app.desk.get(handle).own)),
+        "edits": 2,
+        "splits": 0,
+        "instances": 0,
+    }
     room = app.store.open()
     events.open_room(app, room, "office", WORDS)
     (path,), _ = exchange.export(app, room, "json", tmp_path)

@@ -271,8 +271,21 @@ class Corrections:
         """How many points are corrected."""
         return int(np.count_nonzero(self.own))
 
+    @property
+    def about(self) -> dict[str, int]:
+        """What was done by hand, as exported files say: undone edits do not count."""
+        splits = sum(any(part.kind == "piece" for part in change) for change in self.done)
+        return {
+            "points": self.count,
+            "edits": len(self.done),
+            "splits": splits,
+            "instances": len(np.unique(self.instance[self.instance > 0])),
+        }
+
     def over(self, answer: Segmentation | None) -> Segmentation | None:
         """Return the answer with corrections in it; classes that it lacks are added at its end."""
+        if answer is not None and (self.count or self.pieces):
+            answer = replace(answer, provenance={**answer.provenance, "corrections": self.about})
         if not self.count:
             return answer
         have = answer.classes if answer is not None else ()
@@ -282,17 +295,18 @@ class Corrections:
             n = len(self.own)
             blank = np.zeros(n, dtype=np.int32)
             scores = np.zeros((1, 0), dtype=np.float32)
-            answer = Segmentation((), blank, np.zeros(n, np.float32), blank, scores)
+            said = {"corrections": self.about}
+            answer = Segmentation(
+                (), blank, np.zeros(n, np.float32), blank, scores, provenance=said
+            )
         own = self.own > NONE
         extra = np.full((len(answer.scores), len(classes) - len(have)), np.nan, dtype=np.float32)
-        said = {"points": self.count, "edits": len(self.done)}
         return replace(
             answer,
             classes=classes,
             labels=np.where(own, table[self.own], answer.labels).astype(np.int32),
             confidence=np.where(own, np.float32(1), answer.confidence),
             scores=np.concatenate([answer.scores, extra], axis=1),
-            provenance={**answer.provenance, "corrections": said},
         )
 
 
