@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -78,7 +79,27 @@ def test_a_part_is_picked_labelled_and_split_again(app, handle):
     scene = events.redraw(app, handle, ANNOTATE).scene
     with open(scene["panels"][0]["tokens"]["file"]["path"], "rb") as data:
         ids = np.frombuffer(data.read(), "<u4")
-    assert len(np.unique(ids)) == count + 4 == len(scene["neighbours"])
+    assert len(np.unique(ids)) == count + 4
+    assert around(scene) == session.layer.neighbours
+
+
+def around(scene) -> list[list[int]]:
+    """Return the neighbours of each superpoint, as the page's script finds them."""
+    with open(scene["neighbours"]["file"]["path"], "rb") as file:
+        data = np.frombuffer(file.read(), "<u4")
+    begin = data[: data[0]]
+    return [data[a:b].tolist() for a, b in pairwise(begin)]
+
+
+def test_neighbours_are_sent_once_for_a_partition(app, handle):
+    first, again = (events.redraw(app, handle, ANNOTATE).scene for _ in range(2))
+    assert around(first) == app.store.get(handle).layer.neighbours
+    assert first["neighbours"] == again["neighbours"], "the same file, which a page keeps"
+    edit(app, handle, op="split", tokens=[7], parts=2)
+    cut = events.redraw(app, handle, ANNOTATE).scene
+    assert cut["neighbours"]["key"] != first["neighbours"]["key"]
+    assert len(around(cut)) == len(around(first)) + 1
+    assert "neighbours" not in events.redraw(app, handle, Controls(view="Labels")).scene
 
 
 def test_a_split_is_undone_redone_and_restored(app, handle, path):

@@ -373,7 +373,7 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
     if found is not None and (c.view == "Annotate" or (c.view == "Labels" and found.count)):
         drawn |= {"own": edits.state(asked, found), "edit": c.view == "Annotate"}
     if drawn.get("edit"):
-        drawn["neighbours"] = session.layer.neighbours
+        drawn["neighbours"] = app.files.neighbours(session.layer)
     coarse = 0
     if "detail" in panel and panel["detail"] is None and session.answer is not None:
         coarse = int(detail.differing(session.answer, panels.token_labels(session)).sum())

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -117,6 +118,7 @@ class Files:
         self._lock = threading.Lock()
         self._clouds: weakref.WeakKeyDictionary[PointCloud, Packed] = weakref.WeakKeyDictionary()
         self._tokens: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+        self._around: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
         self._walks: weakref.WeakKeyDictionary[Layer, np.ndarray] = weakref.WeakKeyDictionary()
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
@@ -140,14 +142,40 @@ class Files:
 
     def tokens(self, layer: Layer, order: np.ndarray) -> dict[str, Any]:
         """Return the file of a layer's superpoint ids, (N,) uint32 in the order given."""
+
+        def ids() -> np.ndarray:
+            unheld = np.where(layer.token < 0, UNHELD, 0)
+            return (layer.nearest.astype(np.uint32) | unheld)[order]
+
+        return self._of_layer(self._tokens, layer, ids)
+
+    def neighbours(self, layer: Layer) -> dict[str, Any]:
+        """Return the file of which superpoints touch each, uint32.
+
+        First M + 1 places in the file: where the neighbours of each superpoint begin, and the end.
+        """
+
+        def rows() -> np.ndarray:
+            sizes = [len(row) for row in layer.neighbours]
+            begin = len(sizes) + 1 + np.cumsum([0, *sizes])
+            return np.concatenate([begin, *layer.neighbours])
+
+        return self._of_layer(self._around, layer, rows)
+
+    def _of_layer(
+        self,
+        written: weakref.WeakKeyDictionary[Layer, str],
+        layer: Layer,
+        make: Callable[[], np.ndarray],
+    ) -> dict[str, Any]:
+        """Return a file of whole numbers that goes with its layer, written on the first call."""
         with self._lock:
-            if layer not in self._tokens:
-                ids = layer.nearest.astype(np.uint32) | np.where(layer.token < 0, UNHELD, 0)
+            if layer not in written:
                 key = secrets.token_urlsafe(12)
-                path = self.write(key, ids[order].astype("<u4").tobytes())
-                self._tokens[layer] = key
+                path = self.write(key, make().astype("<u4").tobytes())
+                written[layer] = key
                 weakref.finalize(layer, path.unlink, missing_ok=True)
-            key = self._tokens[layer]
+            key = written[layer]
         return {"key": key, "file": self.reference(key)}
 
     def walk(self, layer: Layer, packed: Packed) -> np.ndarray:

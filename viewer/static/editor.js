@@ -11,13 +11,13 @@
     constructor(viewer) {
       super(viewer);
       this.shape = null;
+      this.around = new Uint32Array(0);
     }
 
     /** Take what a scene says about corrections. */
     take(scene) {
       const { edit, own } = scene;
       const { viewer } = this;
-      this.neighbours = scene.neighbours || [];
       if (own) {
         this.takeState(own);
         if (own.revision !== this.revision && !this.waiting()) this.send({ op: "state" });
@@ -289,7 +289,7 @@
       } else if (name === "grow" || name === "shrink") {
         if (!viewer.selected) return true;
         const [panel] = viewer.panels;
-        this.select(step(this.own, panel, this.neighbours, name === "grow"), "replace");
+        this.select(step(this.own, panel, this.around, name === "grow"), "replace");
       } else if (name === "apply") {
         if (viewer.selected) this.label(this.selection());
       } else if (name === "erase") {

@@ -130,15 +130,16 @@
 
   /**
    * Grow the selection by the neighbours of its superpoints, or shrink it by those at its rim.
-   * @param {Uint8Array} own @param {any} panel @param {number[][]} neighbours of each superpoint
+   * @param {Uint8Array} own @param {any} panel @param {Uint32Array} around where in it
+   *   the neighbours of each superpoint begin, and then those
    */
-  const step = (own, panel, neighbours, grow) => {
+  const step = (own, panel, around, grow) => {
     const on = touched(own, panel);
     const next = on.slice();
     on.forEach((mine, m) => {
-      const around = neighbours[m] || [];
-      if (grow && !mine) next[m] = around.some((n) => on[n]) ? 1 : 0;
-      if (!grow && mine) next[m] = around.every((n) => on[n]) ? 1 : 0;
+      const near = around.subarray(around[m], around[m + 1]);
+      if (grow && !mine) next[m] = near.some((n) => on[n]) ? 1 : 0;
+      if (!grow && mine) next[m] = near.every((n) => on[n]) ? 1 : 0;
     });
     const inside = new Uint8Array(own.length);
     for (let i = 0; i < own.length; i += 1) inside[i] = next[panel.ids[i] & 0x7fffffff];

@@ -115,18 +115,22 @@
       this.scene = scene;
       this.root.hidden = false;
       const fresh = !this.cloud || this.cloud.key !== scene.cloud.key;
-      this.keys = new Set([scene.cloud.key, ...scene.panels.map((p) => p.tokens.key)]);
+      const { cloud: points, panels, neighbours } = scene;
+      const used = [points, ...panels.map((p) => p.tokens), ...(neighbours ? [neighbours] : [])];
+      this.keys = new Set(used.map((file) => file.key));
       this.loading = true;
       try {
         if (fresh && this.cloud === null) this.bar.say("Loading points …");
-        const [cloud, details, ...ids] = await Promise.all([
+        const [cloud, around, details, ...ids] = await Promise.all([
           fetched(scene.cloud.file, scene.cloud.key),
+          neighbours ? fetched(neighbours.file, neighbours.key) : null,
           Promise.all(scene.panels.map((p) => (p.detail ? inflate(p.detail) : null))),
           ...scene.panels.map((p) => fetched(p.tokens.file, p.tokens.key)),
         ]);
         if (scene !== this.scene) return; // a newer one came meanwhile
         if (fresh) this.load(scene.cloud, cloud);
         this.walk = new Uint32Array(cloud, 12 * scene.cloud.count, scene.cloud.count);
+        this.editor.around = new Uint32Array(around || []);
         this.arrange(scene, ids, details);
         this.measure = { name: fresh ? "shown" : "recoloured", began };
       } catch (error) {
