@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -164,3 +166,47 @@ def test_a_labelled_upload_with_a_foreign_name_is_compared_and_exported(browser,
     assert len(below) > 100 and len(np.unique(below.reshape(-1, below.shape[2]), axis=0)) > 20
     assert not seen.errors and not seen.foreign
     page.context.close()
+
+
+@contextlib.contextmanager
+def delayed(seen: Visit) -> Iterator[None]:
+    """Keep the next event on its way until the block ends; those after it pass."""
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        route.continue_() if held else held.append(route)
+
+    seen.page.route("**/queue/join**", hold)
+    yield
+    assert len(held) == 1, "the block must have asked the server for something"
+    held[0].continue_()
+    seen.page.unroute("**/queue/join**")
+
+
+def test_a_slow_answer_leaves_what_was_chosen_since(room):
+    room.find("floor\nwall\ndesk")
+    room.view("Superpoints")
+    page = room.page
+    view = page.locator("#s4-view")
+    cut = page.locator("#s4-cut input[type=number]")
+    with delayed(room):
+        cut.fill("60")
+        cut.press("Enter")
+        page.wait_for_timeout(300)
+        view.get_by_text("Heatmap", exact=True).click()
+    page.locator("#s4-caption").get_by_text(re.compile("^Heatmap:")).wait_for()
+    room.settle()
+    assert view.get_by_label("Heatmap", exact=True).is_checked() and cut.input_value() == "60"
+    assert room.get("viewer.scene.cut") is not None and room.get("viewer.panels[0].spec.bar")
+
+    room.view("Labels")
+    _, box = line(room, 1)
+    with delayed(room):  # another event than the choice of a view: the two answers race
+        page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + 8)
+        page.wait_for_timeout(300)
+        room.view("Colours")
+    room.status("of the points have a label")
+    page.locator("#s4-caption").get_by_text(re.compile("^Colours:")).wait_for()
+    page.wait_for_function("window.s4.viewers['s4-canvas'].panels[0].spec.mode === 'colours'")
+    assert view.get_by_label("Colours", exact=True).is_checked()
+    room.redrawn(lambda: (cut.fill("100"), cut.press("Enter")))

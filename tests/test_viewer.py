@@ -11,7 +11,7 @@ import pytest
 
 from s4token import PointCloud
 from tests.fakes import CAMERA, FakeModel, marker_values, striped_cloud
-from viewer import colors, figures, panels
+from viewer import colors, figures, page, panels
 from viewer.controls import Controls, parse_look, parse_prompts, parse_toggle
 from viewer.events import Screen
 from viewer.figures import Look
@@ -362,3 +362,20 @@ def test_stages_are_shown_and_the_result_comes_last():
     assert [(s.status, s.fraction) for s in busy] == [("Reading …", 0.2), ("Encoding …", 0.6)]
     bar = panels.status(busy[0].status, busy[0].kind, busy[0].fraction)
     assert 'role="progressbar"' in bar and 'aria-valuenow="20"' in bar
+
+
+def test_an_answer_says_from_what_to_what_it_sets_controls():
+    values = ["red", "", 0.3, "superpoint", "Colours", None, "raw", 100, "{}"]
+    drawn = Screen(scene={}, view="Labels", heat="red")
+    found = json.loads(page.settings(drawn, values, {"threshold": 0.5}))["controls"]
+    assert found == {
+        "threshold": [0.3, 0.5],
+        "view": ["Colours", "Labels"],
+        "heat": [None, "red"],
+        "scale": ["raw", "raw"],
+        "cut": [100, 100],
+    }
+    said = page.settings(Screen(status="no"), values, {})
+    assert not isinstance(said, str), "a line alone leaves the controls alone"
+    texts = {page.settings(drawn, values, {}) for _ in range(3)}
+    assert len(texts) == 3, "a page notices the same answer again"

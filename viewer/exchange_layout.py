@@ -63,13 +63,12 @@ def wire_exchange(app: App, page: Page, parts: Exchange) -> None:
     def load(paths: list[str], handle: str, *values: Any) -> list[Any]:
         done = guarded(lambda: exchange.load(app, handle, paths, Controls.of(*values)))
         if isinstance(done, Screen):
-            return [*updates(done), gr.skip(), gr.skip()]
+            return updates(done, values)
         screen, query = done
         if query is None:
-            return [*updates(screen), gr.skip(), gr.skip()]
-        shown = updates(screen)
-        shown[page.outputs.index(page.prompts)] = "\n".join(query.prompts)
-        return [*shown, "\n".join(query.negatives), query.threshold]
+            return updates(screen, values)
+        words = {"prompts": "\n".join(query.prompts), "negatives": "\n".join(query.negatives)}
+        return updates(screen, values, **words, threshold=query.threshold)
 
     parts.button.click(
         run,
@@ -81,7 +80,7 @@ def wire_exchange(app: App, page: Page, parts: Exchange) -> None:
     parts.upload.upload(
         load,
         [parts.upload, *page.inputs],
-        [*page.outputs, page.negatives, page.threshold],
+        page.outputs,
         js=js(),
         api_visibility="private",
         **QUICK,

@@ -29,6 +29,7 @@ from viewer.page import (
     long,
     plot,
     quick,
+    settle,
     status_of,
     updates,
     visitor,
@@ -124,6 +125,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
     )  # fmt: skip
     _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
     _wire_query(app, page, find)
+    settle(page)
     _wire_edits(app, page)
     wire_exchange(app, page, exchange)
     return page
@@ -211,6 +213,8 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
     parts = {
         "canvas": picture, "mailbox": mailbox, "plot": fallback, "caption": caption,
         "legend": legend, "stats": stats,
+        "settings": gr.Textbox(visible="hidden", elem_id="s4-settings"),
+        "again": gr.Textbox(visible="hidden", elem_id="s4-again"),
         "why": why, "view": view, "heat": heat, "scale": scale, "cut": cut,
     }  # fmt: skip
     return parts, exchange
@@ -244,7 +248,7 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
                 return events.recolor(app, handle, label, data.get("color"), c)
             return events.toggle(app, handle, action, label, c)
 
-        return updates(guarded(work))
+        return updates(guarded(work), values)
 
     def picked(event: gr.EventData, handle: str) -> list[Any]:
         screen = guarded(lambda: events.explain(app, handle, event._data))
@@ -258,7 +262,7 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
         **wire,
     )
     gr.on(
-        [page.view.input, page.heat.input, page.scale.input, page.cut.release],
+        [page.view.input, page.heat.input, page.scale.input, page.cut.release, page.again.change],
         quick(events.redraw, app),
         page.inputs,
         trigger_mode="always_last",

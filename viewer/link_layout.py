@@ -38,25 +38,25 @@ def remember(page: Page, ready: Any) -> Any:
 def open_links(app: App, page: Page, ready: Any) -> None:
     """Wire the link in the address to what the page shows, once it is ready."""
     address = gr.Textbox(visible="hidden", elem_id="s4-address")
-    controls = [page.negatives, page.threshold, page.tokenizer, page.cut]
 
     def follow(address: str, handle: str, *values: Any) -> Iterator[list[Any]]:
         link = guarded(lambda: events.parse_link(app, address))
         if link is None:
-            yield [gr.skip()] * (len(page.outputs) + len(controls))
+            yield [gr.skip()] * len(page.outputs)
         elif not isinstance(link, Link):
-            yield [*updates(link), *[gr.skip()] * len(controls)]
+            yield updates(link, values)
         else:
             look = Controls.of(*values).look
             c = link.controls
-            set_to = [c.negatives, c.threshold, c.tokenizer, round(100 * c.cut)]
+            sets = {"negatives": c.negatives, "threshold": c.threshold, "tokenizer": c.tokenizer}
+            sets |= {"scale": c.scale, "cut": round(100 * c.cut)}
             for screen in staged(lambda report: events.open_link(app, handle, link, look, report)):
-                yield [*updates(screen), *set_to]
+                yield updates(screen, values, **sets)
 
     ready.then(
         follow,
         [address, *page.inputs],
-        [*page.outputs, *controls],
+        page.outputs,
         js="(...a) => window.s4 ? window.s4.fromLink(a) : a",
         api_visibility="private",
         **HEAVY,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +18,12 @@ from viewer.guard import guarded, staged
 from viewer.shared import App
 
 QUICK = {"show_progress": "hidden", "concurrency_id": "prompt", "concurrency_limit": 4}
+CONTROLS = (
+    "prompts", "negatives", "threshold", "tokenizer", "view", "heat", "scale", "cut",
+)  # fmt: skip
+"""Controls that events read, in the order of ``Controls.of``."""
+DRAWN = ("view", "heat", "scale", "cut")
+"""Those of which a picture is."""
 HEAVY = {"show_progress": "hidden", "concurrency_id": "encode", "concurrency_limit": 1}
 
 
@@ -44,29 +52,56 @@ class Page:
     scale: Any
     cut: Any
     look: Any
+    settings: Any
+    again: Any
 
     @property
     def inputs(self) -> list[Any]:
         """Session and controls, in the order of ``Controls.of``, the look last."""
-        controls = [self.prompts, self.negatives, self.threshold, self.tokenizer]
-        return [self.handle, *controls, self.view, self.heat, self.scale, self.cut, self.look]
+        return [self.handle, *self.controls, self.look]
+
+    @property
+    def controls(self) -> list[Any]:
+        """What a person sets."""
+        return [getattr(self, name) for name in CONTROLS]
 
     @property
     def outputs(self) -> list[Any]:
         """What ``updates`` fills."""
         parts = [self.status, self.empty, self.work, self.canvas, self.plot, self.caption]
-        asked = [self.view, self.heat, self.scale, self.prompts]
-        return [*parts, self.legend, self.stats, self.why, *asked]
+        return [*parts, self.legend, self.stats, self.why, self.heat, self.scale, self.settings]
 
 
-def updates(screen: Screen) -> list[Any]:
-    """Turn a screen into one update per output of the page; None leaves a part alone."""
+def settings(screen: Screen, values: Sequence[Any], sets: Mapping[str, Any]) -> Any:
+    """Write what an answer makes of the controls, as text for ``window.s4.answered``.
+
+    values: the controls when the event left the page; sets: those that the event is about. Each
+    goes as [was, is]: a control that is no longer what it was has been changed by a person since,
+    and is left alone.
+    """
+    carried = dict(zip(CONTROLS, values, strict=False))
+    found = {"view": screen.view, "heat": screen.heat, "prompts": screen.prompts, **sets}
+    drawn = screen.figure is not None or screen.scene is not None
+    pairs = {
+        name: [was, was if found.get(name) is None else found[name]]
+        for name, was in carried.items()
+        if (name in DRAWN and drawn) or found.get(name) is not None
+    }
+    # Every answer is another text, else the page would not notice it.
+    return json.dumps({"at": time.time_ns(), "controls": pairs}) if pairs else gr.skip()
+
+
+def updates(screen: Screen, values: Sequence[Any], **sets: Any) -> list[Any]:
+    """Turn a screen into one update per output of the page; None leaves a part alone.
+
+    values, sets: as of ``settings``.
+    """
     keep = lambda value: gr.skip() if value is None else value  # noqa: E731
     shown = screen.figure is not None or screen.scene is not None
     heat = scale = gr.skip()
     if screen.heat_choices is not None:
         heated = screen.view == "Heatmap"
-        heat = gr.Dropdown(choices=list(screen.heat_choices), value=screen.heat, visible=heated)
+        heat = gr.Dropdown(choices=list(screen.heat_choices), visible=heated)
         scale = gr.Radio(visible=heated)
     return [
         status_of(screen),
@@ -78,10 +113,9 @@ def updates(screen: Screen) -> list[Any]:
         keep(screen.legend),
         keep(screen.stats),
         keep(screen.why),
-        keep(screen.view),
         heat,
         scale,
-        keep(screen.prompts),
+        settings(screen, values, sets),
     ]
 
 
@@ -113,6 +147,18 @@ def plot(name: str) -> Any:
     )
 
 
+def settle(page: Page) -> None:
+    """Let answers set controls, but never one that a person has changed since the question."""
+    names = json.dumps(CONTROLS)
+    page.settings.change(
+        None,
+        [page.settings, page.again, *page.controls],
+        [page.again, *page.controls],
+        js=f"(...a) => window.s4.answered(a, {names}, {json.dumps(DRAWN)})",
+        api_visibility="private",
+    )
+
+
 def js(panel: str = "s4-plot") -> str:
     """Return the script that puts what only the browser knows into the last input."""
     return f"(...a) => window.s4 ? window.s4.look('{panel}', a) : a"
@@ -125,7 +171,7 @@ def long(run: Callable[..., Screen], app: App, *fixed: Any) -> Callable[..., Ite
         here = app.page(handle)
         call = lambda report: run(here, handle, *fixed, Controls.of(*values), report)  # noqa: E731
         for screen in staged(call):
-            yield updates(screen)
+            yield updates(screen, values)
 
     return handler
 
@@ -133,7 +179,7 @@ def long(run: Callable[..., Screen], app: App, *fixed: Any) -> Callable[..., Ite
 def quick(run: Callable[..., Screen], app: App) -> Callable[..., list[Any]]:
     """Wrap ``run(app, handle, controls)`` as a handler."""
     return lambda handle, *values: updates(
-        guarded(lambda: run(app.page(handle), handle, Controls.of(*values)))
+        guarded(lambda: run(app.page(handle), handle, Controls.of(*values))), values
     )
 
 

@@ -173,7 +173,7 @@ def _wire_choice(app: App, page: Page, choice: Any, card: Any, status: Any) -> N
                 facts = model.description
                 radio = gr.Radio(choices=names, value=_tokenizer(app, handle, names))
                 known = [panels.badge(facts), panels.about(facts), radio, gr.skip()]
-            yield [*updates(screen), _line(screen), *known]
+            yield [*updates(screen, values), _line(screen), *known]
 
     choice.input(
         choose,

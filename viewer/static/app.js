@@ -24,6 +24,24 @@
     return values;
   };
 
+  /**
+   * Values of all controls after an answer, behind a text that asks for another picture when it
+   * changes: the one that came is not of what is chosen now.
+   * @param {any[]} inputs what the answer makes of controls, [was, is] by name; the text; values
+   * @param {string[]} names of the controls @param {string[]} drawn those that a picture is of
+   */
+  const answered = ([text, before, ...held], names, drawn) => {
+    const { at, controls } = JSON.parse(text);
+    let again = false;
+    const values = held.map((value, i) => {
+      const [was, is] = controls[names[i]] || [value, value];
+      if ((value ?? null) === was || value === is) return is;
+      again = again || drawn.includes(names[i]); // chosen since: it stays
+      return value;
+    });
+    return [again ? String(at) : before, ...values];
+  };
+
   const legend = (element, trigger) => {
     window.s4.thresholds(element, trigger);
     element.addEventListener("click", (event) => {
@@ -95,7 +113,7 @@
     announce();
   };
 
-  Object.assign(window.s4, { look, legend, cameraOf });
+  Object.assign(window.s4, { look, legend, answered, cameraOf });
   if (document.body) start();
   else document.addEventListener("DOMContentLoaded", start);
 })();
