@@ -82,6 +82,13 @@ def test_a_link_brings_everything_back(room, browser, server):
     room.page.locator("#s4-canvas .s4-note").get_by_text("ink").wait_for()
     address = room.get("window.s4.linkOf(viewer)")
     assert room.page.evaluate("location.href") == address and "scan=office" in address
+    follows = "location.href === window.s4.linkOf(window.s4.viewers['s4-canvas'])"
+    for view in ("Superpoints", "Labels"):
+        room.view(view)
+        room.page.wait_for_function(f"location.href.includes('view={view}') && {follows}")
+    room.drag(10, 5)
+    room.page.wait_for_function(f"location.href !== '{address}' && {follows}")
+    address = room.page.evaluate("location.href")
     page = browser.new_context(viewport={"width": 1100, "height": 700}).new_page()
     page.set_default_timeout(WAIT)
     page.goto(address)

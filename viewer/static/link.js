@@ -2,6 +2,8 @@
    until the page itself reads it. */
 (() => {
   const SHOWN = 4000; // ms that a note stays
+  const PAUSE = 400; // ms without a change until the address follows
+  let timer = 0;
 
   /** The address of what a viewer shows; "" for a scan that was uploaded. @param {any} viewer */
   const linkOf = (viewer) => {
@@ -36,7 +38,17 @@
     } catch (error) {
       if (!copyByHand(link)) return say("The link is in the address bar: copy it from there.");
     }
-    return say("Link copied: scan, words, thresholds, view and camera.");
+    return say("Link copied: scan, words, thresholds, view and camera. The address follows changes.");
+  };
+
+  /** Keep a link in the address up to date; an address without one stays so. @param {any} viewer */
+  const followLink = (viewer) => {
+    if (viewer.root.dataset.name !== "s4-canvas") return;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (!location.hash.includes("scan=") || !viewer.scene) return;
+      history.replaceState(null, "", linkOf(viewer) || location.pathname + location.search);
+    }, PAUSE);
   };
 
   /** Put the address's link into the first input of an event, and the look into its last. */
@@ -45,5 +57,5 @@
   window.addEventListener("hashchange", () => {
     if (location.hash.includes("scan=")) location.reload();
   });
-  Object.assign(window.s4, { copyLink, linkOf, fromLink });
+  Object.assign(window.s4, { copyLink, followLink, linkOf, fromLink });
 })();

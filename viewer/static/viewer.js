@@ -133,6 +133,7 @@
         this.editor.around = new Uint32Array(around || []);
         this.arrange(scene, ids, details);
         this.measure = { name: fresh ? "shown" : "recoloured", began };
+        window.s4.followLink(this);
       } catch (error) {
         this.bar.say(`The points could not be loaded: ${error.message}`, true);
       } finally {
@@ -277,7 +278,9 @@
     /** The camera changed (or, with false, the canvas): draw anew. */
     moved(camera = true) {
       this.stale = true;
-      if (camera) this.lastMove = performance.now();
+      if (!camera) return;
+      this.lastMove = performance.now();
+      window.s4.followLink(this);
     }
 
     /** Whether anything is still being loaded or drawn. */
