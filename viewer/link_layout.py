@@ -23,7 +23,7 @@ def remember(page: Page, ready: Any) -> Any:
     """
     parts = {"view": (page.view, VIEWS[:-1]), "scale": (page.scale, SCALES)}
     for name, (part, _) in parts.items():
-        keep = f"v => window.s4 ? window.s4.remember('{name}', v) : []"
+        keep = f"v => window.s4 ? window.s4.keep('{name}', v) : []"
         part.input(None, part, None, js=keep, api_visibility="private")
     choices = json.dumps({name: list(possible) for name, (_, possible) in parts.items()})
     return ready.then(

@@ -11,8 +11,8 @@ from starlette.middleware import Middleware
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
-    "gl camera points panel palette discs overlay selection picking keys toolbar edits editor "
-    "input picture viewer thresholds link preferences app"
+    "gl preferences files camera points panel palette discs overlay selection picking drawing keys "
+    "toolbar edits editor input picture viewer thresholds link app"
 )
 """Classic scripts in the order in which they need each other, served as one."""
 POLICY = (

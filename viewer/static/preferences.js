@@ -1,8 +1,16 @@
-/* What a person chose last, kept in this browser: the view and the scale of heatmaps here, point
-   size and background beside the picture they belong to. */
+/* What a person chose last, kept in this browser. */
 (() => {
+  /** The kept value of a name. @param {string} name @param {string} fallback */
+  const kept = (name, fallback) => {
+    try {
+      return localStorage.getItem(`s4-${name}`) || fallback;
+    } catch (error) {
+      return fallback;
+    }
+  };
+
   /** @param {string} name @param {string} value */
-  const remember = (name, value) => {
+  const keep = (name, value) => {
     try {
       localStorage.setItem(`s4-${name}`, value);
     } catch (error) {
@@ -17,14 +25,9 @@
    */
   const remembered = (choices) =>
     Object.entries(choices).map(([name, possible]) => {
-      let found = null;
-      try {
-        found = localStorage.getItem(`s4-${name}`);
-      } catch (error) {
-        /* the same */
-      }
-      return found !== null && possible.includes(found) ? found : possible[0];
+      const found = kept(name, possible[0]);
+      return possible.includes(found) ? found : possible[0];
     });
 
-  Object.assign(window.s4, { remember, remembered });
+  Object.assign(window.s4, { kept, keep, remembered });
 })();
