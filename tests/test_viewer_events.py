@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 import s4token
 from s4token import PointCloud
 from tests.fakes import CAMERA, FakeModel, marker_values, striped_cloud
-from viewer import compare, controls, events, exchange
-from viewer.controls import Controls
+from viewer import colors, compare, controls, events, exchange, scene
+from viewer.controls import MAX_PROMPTS, Controls, parse_look
 from viewer.figures import Look
 from viewer.guard import guarded
 
@@ -344,3 +345,32 @@ def test_export_names_are_tame(app, handle, tmp_path):
     events.open_file(app, handle, hostile, Controls(prompts="red"))
     (ply, _), _ = exchange.export(app, handle, "ply", tmp_path / "out")
     assert ply.name == "rm_-rf_HOME_кот.labels.ply" and ply.parent == tmp_path / "out"
+
+
+def test_a_palette_colours_picture_legend_and_fallback_alike(app, opened):
+    words = Controls(prompts="red\ngreen\nblue", view="Labels")
+    events.ask(app, opened, words)
+    for name, palette in colors.PALETTES.items():
+        c = replace(words, look=parse_look(json.dumps({"palette": name})))
+        screen = events.redraw(app, opened, c)
+        (panel,), want = screen.scene["panels"], scene.rgb(palette[:3])
+        rgba = np.frombuffer(base64.b64decode(panel["classes"]), np.uint8).reshape(-1, 4)
+        assert (rgba[1:, :3] == want).all() and all(p in screen.legend for p in palette[:3])
+        assert [row["color"] for row in screen.scene["legend"]][:3] == list(palette[:3])
+        plotly = events.redraw(app, opened, replace(c, look=replace(c.look, plotly=True)))
+        drawn = [trace.marker.color for trace in plotly.figure.data]
+        assert all(p in drawn for p in palette[:3])
+        again = events.redraw(app, opened, words)
+        assert palette[0] in again.legend, "an event that says nothing of it changes nothing"
+    for odd in ("nonsense", 3, ["Tol"], None):
+        assert parse_look(json.dumps({"palette": odd})).palette is None
+
+
+def test_palettes_tell_as_many_classes_apart_as_they_have_colours():
+    for name, palette in colors.PALETTES.items():
+        rgb = scene.rgb(palette).astype(int)
+        apart = np.linalg.norm(rgb[:, None] - rgb[None], axis=2) + 999 * np.eye(len(rgb))
+        assert apart.min() > 20, name
+        assert np.linalg.norm(rgb - scene.rgb([colors.UNLABELLED]), axis=1).min() > 20, name
+        assert colors.label_color(len(palette) + 1, name) == palette[0]
+    assert len(colors.PALETTES["64 colours"]) == MAX_PROMPTS

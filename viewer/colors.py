@@ -10,6 +10,24 @@ from PIL import Image
 OKABE_ITO = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 """Okabe & Ito (2008) without its black, which a dark page swallows."""
 
+TOL = (
+    "#CC6677", "#332288", "#DDCC77", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933",
+    "#AA4499",
+)  # fmt: skip
+"""Tol's muted scheme (SRON/EPS/TN/09-002, 2021), for nine classes."""
+
+OKLAB_LMS = (
+    (0.4122214708, 0.5363325363, 0.0514459929),
+    (0.2119034982, 0.6806995451, 0.1073969566),
+    (0.0883024619, 0.2817188376, 0.6299787005),
+)
+OKLAB = (
+    (0.2104542553, 0.7936177850, -0.0040720468),
+    (1.9779984951, -2.4285922050, 0.4505937099),
+    (0.0259040371, 0.7827717662, -0.8086757660),
+)
+"""Matrices from linear sRGB to cones, and from their cube roots to lightness and two hues."""
+
 UNLABELLED = "#9AA0A6"
 HEATMAP = "Cividis"
 
@@ -21,17 +39,46 @@ def _mix(color: str, other: str, share: float) -> str:
     return "#{:02X}{:02X}{:02X}".format(*np.rint(a * (1 - share) + b * share).astype(int))
 
 
-CLASSES = (
-    *OKABE_ITO,
-    *(_mix(c, "#FFFFFF", 0.5) for c in OKABE_ITO),
-    *(_mix(c, "#000000", 0.45) for c in OKABE_ITO),
-)
+def _in_shades(hues: tuple[str, ...]) -> tuple[str, ...]:
+    """Return hues, then a light and a dark version of each."""
+    light, dark = (
+        tuple(_mix(c, *how) for c in hues) for how in (("#FFFFFF", 0.5), ("#000000", 0.45))
+    )
+    return (*hues, *light, *dark)
+
+
+def _far_apart(count: int) -> tuple[str, ...]:
+    """Choose colours one after the other, each as far as can be from all before it.
+
+    Distances are those of Oklab (Ottosson 2020); the grey of what has no label counts as chosen,
+    and what a light or a dark page swallows is left out.
+    """
+    level = np.linspace(0, 255, 12).round()
+    rgb = np.stack(np.meshgrid(level, level, level), axis=-1).reshape(-1, 3)
+    grey = np.array([int(UNLABELLED[i : i + 2], 16) for i in (1, 3, 5)])
+    share = np.concatenate([grey[None], rgb]) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    lab = np.cbrt(linear @ np.array(OKLAB_LMS).T) @ np.array(OKLAB).T
+    usable = (lab[1:, 0] > 0.35) & (lab[1:, 0] < 0.92)
+    nearest = np.where(usable, ((lab[1:] - lab[0]) ** 2).sum(axis=1), -1)
+    chosen = []
+    for _ in range(count):
+        chosen.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, ((lab[1:] - lab[1 + chosen[-1]]) ** 2).sum(axis=1))
+    return tuple("#{:02X}{:02X}{:02X}".format(*rgb[i].astype(int)) for i in chosen)
+
+
+CLASSES = _in_shades(OKABE_ITO)
 """21 colours: the seven hues, then a light and a dark version of each."""
 
+PALETTES = {"Okabe-Ito": CLASSES, "Tol": _in_shades(TOL), "64 colours": _far_apart(64)}
+"""Colours of classes by name, the first the default; the last are as many as a page asks words."""
 
-def label_color(label: int) -> str:
-    """Return the colour of a label: grey for 0, then the palette, repeating after 21."""
-    return UNLABELLED if label <= 0 else CLASSES[(label - 1) % len(CLASSES)]
+
+def label_color(label: int, palette: str = "Okabe-Ito") -> str:
+    """Return the colour of a label: grey for 0, then those of a palette, again and again."""
+    chosen = PALETTES[palette]
+    return UNLABELLED if label <= 0 else chosen[(label - 1) % len(chosen)]
 
 
 def step_scale(palette: tuple[str, ...]) -> Scale:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s4token import synonyms
+from viewer.colors import PALETTES
 from viewer.figures import Look
 from viewer.session import Query
 
@@ -94,14 +95,18 @@ def parse_prompts(name: str, text: str) -> tuple[str, ...]:
 
 
 def parse_look(text: Any) -> Look:
-    """Read {"camera": ..., "dark": ..., "plotly": ...}; anything odd gives the default."""
+    """Read {"camera", "dark", "plotly", "palette"}; anything odd gives the default."""
     try:
         raw = json.loads(text) if isinstance(text, str) and len(text) < 4000 else None
     except ValueError:
         raw = None
     if not isinstance(raw, dict):
         return Look()
-    return Look(_camera(raw.get("camera")), raw.get("dark") is True, raw.get("plotly") is True)
+    palette = raw.get("palette")
+    if not isinstance(palette, str) or palette not in PALETTES:
+        palette = None
+    dark, plotly = (raw.get(name) is True for name in ("dark", "plotly"))
+    return Look(_camera(raw.get("camera")), dark, plotly, palette)
 
 
 def _camera(raw: Any) -> dict[str, Any] | None:

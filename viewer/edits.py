@@ -41,7 +41,7 @@ def classes_of(session: Session, found: Corrections) -> tuple[str, ...]:
 
 def color_of(session: Session, name: str, known: tuple[str, ...]) -> str:
     """Return the colour of a class, the same in picture, legend and list."""
-    return session.paint.get(name) or colors.label_color(1 + known.index(name))
+    return session.paint.get(name) or colors.label_color(1 + known.index(name), session.palette)
 
 
 def state(session: Session, found: Corrections) -> Patch:

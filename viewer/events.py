@@ -348,6 +348,10 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
     classes = session.answer.classes if session.answer is not None else ()
     heat = c.heat if c.heat in classes else (classes[0] if classes else None)
     c = replace(c, heat=heat)
+    palette = c.look.palette or session.palette
+    if session.palette != palette:
+        app.store.update(handle, lambda now: replace(now, palette=palette))
+        session = replace(session, palette=palette)
     asked, session = divided(app, handle, session), corrected(app, handle, session)
     screen = Screen(
         status=status,

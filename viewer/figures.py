@@ -22,12 +22,14 @@ Camera = Mapping[str, Any]
 class Look:
     """Hold how the reader looks at a panel.
 
-    camera: Plotly's, None = the default; dark: the theme; plotly: the browser has no WebGL2.
+    camera: Plotly's, None = the default; dark: the theme; plotly: the browser has no WebGL2;
+    palette: name of one in ``colors.PALETTES``, None = the one there is.
     """
 
     camera: Camera | None = None
     dark: bool = False
     plotly: bool = False
+    palette: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

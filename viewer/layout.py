@@ -12,6 +12,7 @@ import gradio as gr
 
 from viewer import edit_messages, edits, events, panels, thresholds
 from viewer.api_layout import endpoints
+from viewer.colors import PALETTES
 from viewer.compare_layout import compare_tab
 from viewer.controls import SCALES, VIEWS, Controls
 from viewer.corrections import Desk
@@ -207,12 +208,17 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
             caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
         with gr.Column(scale=0, min_width=328, elem_id="s4-side"):
             legend = gr.HTML(elem_id="s4-legend", js_on_load="window.s4.legend(element, trigger)")
+            palette = gr.Dropdown(
+                list(PALETTES), value=next(iter(PALETTES)), label="Colours of classes",
+                elem_id="s4-palette", filterable=False,
+            )  # fmt: skip
             exchange = exchange_section()
             why = gr.HTML(elem_id="s4-why", js_on_load=None)
             stats = gr.HTML(elem_id="s4-stats", js_on_load=None)
     parts = {
         "canvas": picture, "mailbox": mailbox, "plot": fallback, "caption": caption,
         "legend": legend, "stats": stats,
+        "palette": palette,
         "settings": gr.Textbox(visible="hidden", elem_id="s4-settings"),
         "again": gr.Textbox(visible="hidden", elem_id="s4-again"),
         "why": why, "view": view, "heat": heat, "scale": scale, "cut": cut,
@@ -250,6 +256,9 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
 
         return updates(guarded(work), values)
 
+    def recoloured(_: str, handle: str, *values: Any) -> list[Any]:
+        return quick(events.redraw, app)(handle, *values)
+
     def picked(event: gr.EventData, handle: str) -> list[Any]:
         screen = guarded(lambda: events.explain(app, handle, event._data))
         return [status_of(screen), gr.skip() if screen.why is None else screen.why]
@@ -267,6 +276,15 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
         page.inputs,
         trigger_mode="always_last",
         **wire,
+    )
+    page.palette.input(
+        recoloured,
+        [page.palette, *page.inputs],
+        page.outputs,
+        js="(...a) => window.s4 ? window.s4.recoloured(a) : a",
+        trigger_mode="always_last",
+        api_visibility="private",
+        **QUICK,
     )
     page.legend.click(clicked, page.inputs, trigger_mode="multiple", **wire)
     page.canvas.pick(

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from viewer import events
+from viewer.colors import PALETTES
 from viewer.controls import SCALES, VIEWS, Controls
 from viewer.guard import guarded, staged
 from viewer.links import Link
@@ -17,11 +18,15 @@ from viewer.shared import App
 
 
 def remember(page: Page, ready: Any) -> Any:
-    """Keep view and scale in the browser, and take them back once the page is ready.
+    """Keep view, scale and palette in the browser, and take them back once the page is ready.
 
     Annotate is no view to come back to: it would take the right to correct from another page.
     """
-    parts = {"view": (page.view, VIEWS[:-1]), "scale": (page.scale, SCALES)}
+    parts = {
+        "view": (page.view, VIEWS[:-1]),
+        "scale": (page.scale, SCALES),
+        "palette": (page.palette, tuple(PALETTES)),
+    }
     for name, (part, _) in parts.items():
         keep = f"v => window.s4 ? window.s4.keep('{name}', v) : []"
         part.input(None, part, None, js=keep, api_visibility="private")

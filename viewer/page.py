@@ -52,6 +52,7 @@ class Page:
     scale: Any
     cut: Any
     look: Any
+    palette: Any
     settings: Any
     again: Any
 

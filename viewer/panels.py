@@ -57,8 +57,9 @@ def legend(session: Session) -> str:
         if session.hidden
         else ""
     )
-    repeated = len(answer.classes) > len(colors.CLASSES)
-    hint = f'<p class="s4-caption">Colours repeat after {len(colors.CLASSES)} words.</p>'
+    most = len(colors.PALETTES[session.palette])
+    repeated = len(answer.classes) > most
+    hint = f'<p class="s4-caption">Colours repeat after {most} words; other palettes have more.</p>'
     return (
         '<div class="s4-scroll"><table class="s4-legend"><thead><tr><th scope="col">Class</th>'
         '<th scope="col" class="s4-number">Points</th><th scope="col" class="s4-number">Share</th>'

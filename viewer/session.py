@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from s4token import Encoding, PointCloud, Scan, Segmentation, point_tokens
-from viewer.colors import label_color, neighbour_colors
+from viewer.colors import PALETTES, label_color, neighbour_colors
 
 WEIGHTS_PER_POINT = 48
 """Bytes that the library keeps per point of an encoding to carry token scores to points."""
@@ -146,8 +146,8 @@ class Session:
 
     suggestions: what the scan is known to hold; truth: the scan with its own labels, if it has any;
     hidden: labels that are not drawn; locked: names of classes that no edit changes; paint:
-    colours that were chosen, by prompt; factor: by what the units of the scan were multiplied
-    before its layers were made.
+    colours that were chosen, by prompt; palette: of ``colors.PALETTES``, for all others; factor:
+    by what the units of the scan were multiplied before its layers were made.
     """
 
     name: str = ""
@@ -161,6 +161,7 @@ class Session:
     hidden: frozenset[int] = frozenset()
     locked: frozenset[str] = frozenset()
     paint: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    palette: str = next(iter(PALETTES))
     factor: float = 1.0
 
     def color(self, label: int) -> str:
@@ -169,7 +170,7 @@ class Session:
             chosen = self.paint.get(self.answer.classes[label - 1])
             if chosen is not None:
                 return chosen
-        return label_color(label)
+        return label_color(label, self.palette)
 
     @property
     def layer(self) -> Layer:

@@ -20,8 +20,15 @@
   const look = (id, inputs) => {
     const values = [...inputs];
     const plotly = !window.s4.supported;
-    values[values.length - 1] = JSON.stringify({ camera: cameraOf(id), dark: dark(), plotly });
+    const palette = window.s4.kept("palette", "");
+    values[values.length - 1] = JSON.stringify({ camera: cameraOf(id), dark: dark(), plotly, palette });
     return values;
+  };
+
+  /** Keep the palette that was chosen and ask for a picture with it. */
+  const recoloured = ([palette, ...inputs]) => {
+    window.s4.keep("palette", palette);
+    return [palette, ...look("s4-plot", inputs)];
   };
 
   /**
@@ -113,7 +120,7 @@
     announce();
   };
 
-  Object.assign(window.s4, { look, legend, answered, cameraOf });
+  Object.assign(window.s4, { look, legend, recoloured, answered, cameraOf });
   if (document.body) start();
   else document.addEventListener("DOMContentLoaded", start);
 })();
