@@ -234,6 +234,25 @@ def plot(found: dict[str, dict[str, list[tuple[float, float]]]]) -> str:
     return "\n".join([*out, "</svg>", ""])
 
 
+def ablation(parts: dict[str, list[Row]], stated: Row) -> list[str]:
+    """Return a table per part of the study, a line per variant."""
+    out = [
+        f"{stated['steps']} steps on {stated['scenes']} scenes, of which {stated['held_out']} were "
+        f"kept apart; seeds {', '.join(map(str, stated['seeds']))}; scales "
+        f"{', '.join(f'{scale:g}' for scale in stated['scales'])}.",
+        "",
+    ]
+    for part, rows in parts.items():
+        columns = [key for key in rows[0] if key != "variant"]
+        lines = [[row["variant"], *(_number(row[c], _digits(c)) for c in columns)] for row in rows]
+        out += [f"### {part}", "", *_table([part, *columns], lines)]
+    return out
+
+
+def _digits(column: str) -> int:
+    return 3 if column.endswith("cosine") else 0 if column.endswith("_s") else 1
+
+
 def _machine(content: dict[str, Any]) -> str:
     """Say what ran it and how busy that was: times of a busy machine are no measure of speed."""
     machine = content.get("machine")
@@ -291,6 +310,8 @@ def document(
                 learnt = [r for r in rows if "probe" in r]
                 out += [f"### {data}", "", *([*_stated(words[0]), *draw(words)] if words else [])]
                 out += probed(learnt) if learnt else []
+        if "ablation" in content:
+            out += ablation(content["ablation"], content["stated"])
     out += reading(readers) if readers else []
     out += [
         "## Beside others",

@@ -20,7 +20,8 @@ import numpy as np
 
 from s4token.augment import box, cut, yaw
 from s4token.backbone import SMALL_CLIP
-from s4token.datasets import Named, Scans, objects
+from s4token.datasets import Named, Scans
+from s4token.datasets.packs import training_objects
 from s4token.geometry import rotation_to_z
 from s4token.io import read_scan
 from s4token.model import TOKENIZATIONS
@@ -46,7 +47,8 @@ _log = logging.getLogger(__name__)
 class Bank:
     """Say what training scenes are made of; ``build`` makes them.
 
-    pack: ``objects.npz`` of named objects to mix in, or None for parametric furniture alone.
+    pack: ``objects.npz`` of named objects to mix in, but for those held out to measure with, or
+    None for parametric furniture alone.
     scans: labelled training scans, cropped at random for one scene in ten.
     data: scans that all scenes are random crops of, in turn, instead of composed rooms.
     points: range of points per scene before it is cropped; views: pictures per scene.
@@ -71,7 +73,7 @@ class Bank:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         missing = [n for n in numbers if not self.path(n).is_file()]
-        named = objects(self.pack) if missing and self.pack else None
+        named = training_objects(self.pack) if missing and self.pack else None
         scans = [read_scan(p) for p in self.scans] if missing else []
         unusable: dict[int, str] = {}
         for number in progress(numbers):

@@ -32,7 +32,7 @@ def training_verbs(verb: Any) -> None:
     sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
     sub.add_argument("--bank", type=Path, required=True)
     sub.add_argument("--pack", type=Path, required=True)
-    sub.add_argument("--text", type=Path, required=True, help="trained text tower")
+    sub.add_argument("--text", type=Path, required=True, help="trained text tower, or a small CLIP")
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
     sub.add_argument("--steps", type=int)

@@ -167,7 +167,7 @@ def drawn(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
 def augment_tokens(
     samples: Tensor, shape: Tensor, centers: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn scenes about the vertical, mirror them, shift or drop their colours, in token space."""
+    """Turn scenes about the vertical, mirror, recolour or discolour them, in token space."""
     batch = len(samples)
     uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
     angle = uniform(batch) * 2 * torch.pi
@@ -180,14 +180,29 @@ def augment_tokens(
     samples[..., :2] = torch.einsum("bij,btkj->btki", turn, samples[..., :2])
     centers[..., :2] = torch.einsum("bij,btj->bti", turn, centers[..., :2])
     seen = (uniform(batch, 1, 1) > 0.05).float()
-    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
-    gain = torch.exp(0.15 * normal(batch, 1, 3)) * seen
-    shift = 0.1 * normal(batch, 1, 3) * seen
-    samples[..., COLOR] = samples[..., COLOR] * gain[:, :, None] + shift[:, :, None]
-    shape[..., MEAN_COLOR] = shape[..., MEAN_COLOR] * gain + shift
-    shape[..., COLOR_SPREAD] = shape[..., COLOR_SPREAD] * gain
+    tint, shift = _recolouring(batch, generator)
+    tint, shift = tint * seen, shift * seen
+    samples[..., COLOR] = samples[..., COLOR] @ tint[:, None] + shift[:, None]
+    shape[..., MEAN_COLOR] = shape[..., MEAN_COLOR] @ tint + shift
+    # As if channels varied by themselves; what a turned hue does to their spread is not known here.
+    shape[..., COLOR_SPREAD] = (shape[..., COLOR_SPREAD] ** 2 @ tint**2).sqrt()
     shape[..., COLOURED] = shape[..., COLOURED] * seen[..., 0]
     return samples, shape, centers
+
+
+def _recolouring(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw what is done to the colours of each scene: ``x @ (B, 3, 3) + (B, 1, 3)``.
+
+    Another light (gain and shift), hue (a turn about the grey axis) and saturation.
+    """
+    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    angle, saturation = 0.3 * normal(batch, 1, 1), torch.exp(0.3 * normal(batch, 1, 1)).clamp(max=2)
+    saturation = saturation * (torch.rand(batch, 1, 1, generator=generator) > 0.05)
+    grey = torch.full((3, 3), 1 / 3)
+    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
+    turned = angle.cos() * (torch.eye(3) - grey) + angle.sin() * cross
+    gain = torch.exp(0.15 * normal(batch, 1, 3))
+    return (saturation * turned + grey) * gain, 0.1 * normal(batch, 1, 3)
 
 
 def padded(rows: Sequence[np.ndarray], valid: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ from s4token.metrics import score_of
 from s4token.objectives.alignment import Alignment
 from s4token.segment import BALANCE, text_features
 from s4token.tokenizer import Tokenizer, collate
-from s4token.training import Loop, parameter_groups, processes
+from s4token.training import Loop, MuonAdamW, processes
 
 TOKENIZERS = ("superpoint", "knn", "radius")
 
@@ -55,7 +55,7 @@ class ClipPretrainConfig:
     """Hold the recipe of the image tower.
 
     bank: folder of training scenes; pack: named objects; text: trained text tower, or a small CLIP
-    whose image tower is trained further.
+    whose text tower is taken.
     batch: pictures per step, of which ``object_share`` show one object alone; scenes: scenes of
     512 tokens per step that the tower reads, of one tokenizer at a time; keep: least share of a
     scene's tokens; held_out: share of objects and of scenes kept for measuring; scale: inverse
@@ -132,26 +132,25 @@ class _Trainer:
         """Align tokens of scenes."""
         inputs, valid, share, weight = token_batch(scenes, generator)
         with torch.autocast("cpu", torch.bfloat16):
-            _, features = self.clip.encode_tokens(self.tokenizers[tokenizer](*inputs), valid)
+            embeddings = self.tokenizers[tokenizer](*inputs, valid)
+            _, features = self.clip.encode_tokens(embeddings, valid)
         compete = self.alignment.competitors(share, generator)
         return self.alignment(features.float(), share, weight, compete)
 
 
 def with_text_tower(path: str | Path) -> FrozenCLIP:
-    """Return the small CLIP with a trained text tower and a fresh image tower.
+    """Return the small CLIP with a trained text tower, of itself or of a small CLIP's file.
 
-    From the file of a small CLIP, it is that CLIP with the image tower it has.
+    The image tower is a fresh one.
     """
-    if checkpoint.read_header(path)["kind"] == "clip":
-        return FrozenCLIP.load(SMALL_NAME, path)
     clip: Any = build(SMALL_CLIP)
-    state, _ = checkpoint.load(path, kind="text")
+    state, _ = checkpoint.load(path, kind=checkpoint.read_header(path)["kind"])
+    text = {name: weight for name, weight in state.items() if not name.startswith("visual.")}
     for name, weight in clip.visual.named_parameters():
         # The usual ViT initialisation; open_clip leaves its towers at PyTorch's defaults.
         if "resblocks" in name and weight.ndim == 2:
             nn.init.trunc_normal_(weight, std=0.02)
-    own = clip.state_dict()
-    checkpoint.load_into(clip, own | state, source=str(path))
+    checkpoint.load_into(clip, clip.state_dict() | text, source=str(path))
     return FrozenCLIP(clip, small_tokenizer(), name=SMALL_NAME, tag="training", dense="tokens")
 
 
@@ -194,9 +193,7 @@ def pretrain_clip(
     trainer = _Trainer(config, clip, names, frequency)
     learned = nn.ModuleDict({"visual": clip.clip.visual, "tokenizers": trainer.tokenizers})
     learned.requires_grad_(True)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(learned, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True
-    )
+    optimizer = MuonAdamW(learned, config.lr, config.weight_decay)
 
     def step(number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([config.seed, number])
@@ -312,7 +309,7 @@ def _evaluate_tokens(trainer: _Trainer, paths: Sequence[Path]) -> dict[str, floa
         for path in paths:
             scene = named_tokens(path, name, ids)
             samples, shape, centers, valid = collate([scene.inputs])
-            embeddings = tokenizer(samples, shape, centers)
+            embeddings = tokenizer(samples, shape, centers, valid)
             features = trainer.clip.encode_tokens(embeddings, valid)[1][0]
             rows.append(token_score(features @ trainer.words.T, scene))
         out |= {f"{name}_{k}": float(np.mean([r[k] for r in rows])) for k in rows[0]}

@@ -23,7 +23,7 @@ from s4token.types import Encoding, Groups, PointCloud
 
 TokenizerName = Literal["superpoint", "knn", "radius"]
 Progress = Callable[[float, str], object]
-LEVELS = (1.0, 0.5, 2.0)
+LEVELS = (1.0, 0.5, 0.25)
 """Token counts, to the budget, of the groupings that an encoding averages; its own comes first."""
 DEFAULT_CHECKPOINT = checkpoint.CHECKPOINTS / "s4token.safetensors"
 
@@ -172,7 +172,8 @@ class S4Token(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Run described groups through tokenizer and transformer: (B, E) and (B, T, E) units."""
         samples, shape, centers, valid = collate(inputs, self.clip.device)
-        return self.clip.encode_tokens(self.learned[tokenizer](samples, shape, centers), valid)
+        embeddings = self.learned[tokenizer](samples, shape, centers, valid)
+        return self.clip.encode_tokens(embeddings, valid)
 
     def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]:
         """Return one unit row per prompt, float32, without templates."""

@@ -35,7 +35,7 @@ from s4token.objectives.distillation import Distillation, global_distance
 from s4token.objectives.masked import MaskedModelling
 from s4token.objectives.teacher import AverageTeacher
 from s4token.tokenizer import HIDDEN, Tokenizer
-from s4token.training import Loop, parameter_groups
+from s4token.training import Loop, MuonAdamW
 from s4token.types import PointCloud
 
 
@@ -156,7 +156,7 @@ class _Student(nn.Module):
         inputs = samples, shape, centers
         valid, share, named = (i.to(device) for i in batch[1:])
         with torch.autocast(device.type, torch.bfloat16):
-            pooled, features = self.encode(self.tokenizer(*inputs), valid)
+            pooled, features = self.encode(self.tokenizer(*inputs, valid), valid)
         out: dict[str, Tensor] = {}
         total = features.new_zeros(())
         if config.distillation:
@@ -189,7 +189,7 @@ class _Student(nn.Module):
         assert self.teacher is not None and self.masked is not None
         self.teacher.update(self.tokenizer)
         with torch.autocast(valid.device.type, torch.bfloat16):
-            _, target = self.encode(self.teacher(*inputs), valid)
+            _, target = self.encode(self.teacher(*inputs, valid), valid)
             embeddings, mask = self.masked.hide(self.tokenizer, inputs, valid, generator)
             _, features = self.encode(embeddings, valid)
         out = {"masked": self.masked(features, target, mask)}
@@ -237,9 +237,7 @@ def pretrain(
     training = [b for b, h in zip(both, held, strict=True) if not h]
     naming, ids = _naming(config, clip, paths, tokenizer)
     student = _Student(config, clip, learned, naming).to(clip.device)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(student, config.weight_decay), lr=config.lr, fused=True
-    )
+    optimizer = MuonAdamW(student, config.lr, config.weight_decay)
 
     def step(number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([config.seed, number])

@@ -28,6 +28,12 @@ SHAPE_CHANNELS = 22
 HIDDEN = 256
 EQUAL = 0.002
 """Difference of eigenvalue shares at which two directions count as nearly equal."""
+NEIGHBOURS = 16
+"""Tokens that a token looks at before the transformer does, itself among them."""
+PART = 256
+"""Tokens whose samples a CPU reads at a time."""
+FARTHEST = 20.0
+"""Where offsets to neighbours end, in token pitches (or the unit)."""
 NOMINAL = 0.1
 """Length in the scan's unit by which ``normalise="none"`` divides token-relative coordinates; a
 constant that only conditions the first layer."""
@@ -235,11 +241,85 @@ class _Residual(nn.Module):
         return x + self.mlp(self.norm(x))
 
 
+@dataclass(frozen=True, eq=False)
+class _Nearest:
+    """Hold the ``NEIGHBOURS`` nearest tokens of every token, itself among them, in (B, T, K).
+
+    index: into the flattened (B * T) tokens; offset: to their centres and the distance, (B, T, K,
+    4); weight: fades to 0 at the farthest, so that it does not matter which one that is.
+    """
+
+    index: Tensor
+    offset: Tensor
+    weight: Tensor
+
+
+@torch.no_grad()
+def _nearest(centers: Tensor, valid: Tensor | None) -> _Nearest:
+    batch, tokens, _ = centers.shape
+    # Not by the matrix product, whose rounding would depend on where the scan lies.
+    distance = torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist")
+    if valid is not None:
+        distance = distance.masked_fill(~valid[:, None, :], torch.inf)
+    distance, index = distance.topk(min(NEIGHBOURS, tokens), dim=2, largest=False)
+    real = distance.isfinite()
+    distance = distance.masked_fill(~real, 0)
+    farthest = distance.amax(dim=2, keepdim=True).clamp(min=1e-6)
+    weight = (1 - (distance / farthest) ** 2) * real
+    index = index + torch.arange(batch, device=index.device)[:, None, None] * tokens
+    offset = centers.reshape(-1, 3)[index] - centers[:, :, None]
+    offset = torch.cat([offset, distance[..., None]], dim=-1).clamp(-FARTHEST, FARTHEST)
+    return _Nearest(index, offset, weight)
+
+
+class _Largest(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        out = x.amax(dim=-2)
+        ctx.save_for_backward(x, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        x, out = ctx.saved_tensors
+        largest = (x == out.unsqueeze(-2)).to(x.dtype)
+        return largest * (grads[0] / largest.sum(dim=-2)).unsqueeze(-2)
+
+
+def _largest(x: Float[Tensor, "*T K C"]) -> Float[Tensor, "*T C"]:
+    """Return ``x.amax(dim=-2)``, whose own gradient would count the largest in int64: slow."""
+    out = _Largest.apply(x)
+    assert isinstance(out, Tensor)
+    return out
+
+
+class _Neighbours(nn.Module):
+    """Let every token look at those around it: an edge convolution (EdgeConv, arXiv 1801.07829)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.near = nn.Linear(width, width // 2)
+        self.offset = nn.Linear(4, width // 2)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor, nearest: _Nearest) -> Tensor:
+        near = self.near(self.norm(x)).flatten(0, 1)
+        edge = near.index_select(0, nearest.index.flatten()).view(*nearest.index.shape, -1)
+        weight = nearest.weight[..., None].to(edge.dtype)
+        edge = F.gelu(edge + self.offset(nearest.offset)) * weight
+        mean = edge.sum(dim=2) / weight.sum(dim=2).clamp(min=1e-3)
+        return x + self.out(torch.cat([_largest(edge), mean], dim=-1))
+
+
 class Tokenizer(nn.Module):
     """Turn described groups into embeddings of the transformer's width.
 
     A shared point network with max and mean pooling (PointNet, arXiv 1612.00593) reads the samples,
-    a second one the shape; Fourier features of the centres give the position.
+    a second one the shape; Fourier features of the centres give the position. Then every token
+    looks at those around it: the transformer would first have to learn what is near.
     """
 
     frequencies: Tensor
@@ -255,29 +335,52 @@ class Tokenizer(nn.Module):
         self.shape = nn.Sequential(nn.Linear(SHAPE_CHANNELS, hidden), nn.GELU())
         self.position = nn.Linear(6 * octaves, hidden)
         self.merge = nn.Linear(3 * hidden, hidden)
-        self.blocks = nn.Sequential(_Residual(hidden), _Residual(hidden))
+        self.neighbours = nn.ModuleList(_Neighbours(hidden) for _ in range(2))
+        self.blocks = nn.ModuleList(_Residual(hidden) for _ in range(2))
         self.out = nn.Linear(hidden, width)
         self.register_buffer("frequencies", 2 * torch.pi * 0.5 ** torch.arange(octaves), False)
 
-    def forward(self, samples: Tensor, shape: Tensor, centers: Tensor) -> Float[Tensor, "B T D"]:
-        """Embed (B, T, 32, 7) samples, (B, T, 22) shapes and (B, T, 3) centres."""
-        return self.finish(self.content(samples, shape) + self.place(centers))
+    def forward(
+        self, samples: Tensor, shape: Tensor, centers: Tensor, valid: Tensor | None = None
+    ) -> Float[Tensor, "B T D"]:
+        """Embed (B, T, 32, 7) samples, (B, T, 22) shapes and (B, T, 3) centres.
+
+        valid: False on padding, which no token looks at; all are valid without it.
+        """
+        return self.finish(self.content(samples, shape), centers, valid)
 
     def content(self, samples: Tensor, shape: Tensor) -> Float[Tensor, "B T H"]:
         """Say what a token looks like."""
+        flat = samples.flatten(0, 1), shape.flatten(0, 1)
+        # Parts that fit into a cache: on a CPU large blocks cost more than what is done with them.
+        parts = (
+            zip(*(x.split(PART) for x in flat), strict=True)
+            if samples.device.type == "cpu"
+            else [flat]
+        )
+        pooled = torch.cat([self._pooled(*part) for part in parts]).unflatten(0, shape.shape[:2])
+        return self.merge(torch.cat([pooled, self.shape(shape)], dim=-1))
+
+    def _pooled(self, samples: Tensor, shape: Tensor) -> Float[Tensor, "T H2"]:
         # The first layer reads each sample beside its token's shape, which is the same for all.
         first: Any = self.points[0]
         weight, context = first.weight.split([SAMPLE_CHANNELS, SHAPE_CHANNELS], dim=1)
-        context = F.linear(shape, context, first.bias)[:, :, None]
+        context = F.linear(shape, context, first.bias)[:, None]
         points = self.points[1:](F.linear(samples, weight) + context)
-        pooled = torch.cat([points.amax(dim=2), points.mean(dim=2)], dim=-1)
-        return self.merge(torch.cat([pooled, self.shape(shape)], dim=-1))
+        # The mean of a bfloat16 tensor goes through float32, its sum does not.
+        return torch.cat([_largest(points), points.sum(dim=1) / points.shape[1]], dim=-1)
 
     def place(self, centers: Tensor) -> Float[Tensor, "B T H"]:
         """Say where a token lies."""
         angle = (centers[..., None] * self.frequencies).flatten(2)
         return self.position(torch.cat([angle.sin(), angle.cos()], dim=-1))
 
-    def finish(self, x: Float[Tensor, "B T H"]) -> Float[Tensor, "B T D"]:
-        """Turn the sum of both into an embedding of the transformer's width."""
-        return self.out(self.blocks(x))
+    def finish(
+        self, content: Float[Tensor, "B T H"], centers: Tensor, valid: Tensor | None = None
+    ) -> Float[Tensor, "B T D"]:
+        """Turn what tokens look like and where they lie into embeddings."""
+        x = content + self.place(centers)
+        nearest = _nearest(centers, valid)
+        for neighbours, block in zip(self.neighbours, self.blocks, strict=True):
+            x = block(neighbours(x, nearest))
+        return self.out(x)

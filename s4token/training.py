@@ -13,11 +13,76 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 import torch.distributed as dist
 
 Step = Callable[[int], Mapping[str, torch.Tensor | float]]
+MUON_RATIO = 20.0
+"""Learning rate of Muon's orthogonal steps to that of AdamW's."""
+
+
+class Optimizer(Protocol):
+    """What the loop needs of an optimiser."""
+
+    param_groups: list[dict[str, Any]]
+
+    def zero_grad(self, set_to_none: bool = True) -> None: ...
+
+    def step(self) -> Any: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None: ...
+
+
+class MuonAdamW:
+    """Muon (Jordan et al. 2024) for the weights of linear layers, AdamW for all others.
+
+    The weights of frozen parameters are left alone. betas: AdamW's.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        lr: float,
+        weight_decay: float,
+        betas: tuple[float, float] = (0.9, 0.98),
+    ) -> None:
+        linear = [p for p in _linear_weights(module) if p.requires_grad]
+        known = set(map(id, linear))
+        rest = parameter_groups(module, weight_decay)
+        for group in rest:
+            group["params"] = [p for p in group["params"] if id(p) not in known]
+        matrices = {"params": linear, "weight_decay": weight_decay, "lr_ratio": MUON_RATIO}
+        muon = torch.optim.Muon([matrices], lr=lr * MUON_RATIO)
+        self.parts = (muon, torch.optim.AdamW(rest, lr=lr, betas=betas, fused=True))
+        self.param_groups = [g for part in self.parts for g in part.param_groups]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for part in self.parts:
+            part.zero_grad(set_to_none)
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {str(number): part.state_dict() for number, part in enumerate(self.parts)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for number, part in enumerate(self.parts):
+            part.load_state_dict(state_dict[str(number)])
+        self.param_groups = [g for part in self.parts for g in part.param_groups]
+
+
+def _linear_weights(module: torch.nn.Module) -> Iterator[torch.Tensor]:
+    for part in module.modules():
+        if isinstance(part, torch.nn.Linear):
+            yield part.weight
+        elif isinstance(part, torch.nn.MultiheadAttention) and part.in_proj_weight is not None:
+            yield part.in_proj_weight
 
 
 @dataclass(frozen=True)
@@ -48,12 +113,13 @@ class Loop:
     def run(
         self,
         module: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         step: Step,
         progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
     ) -> None:
         """Train from the last saved state, if there is one, to the last step.
 
+        optimizer: a parameter group's learning rate is the schedule's times its ``lr_ratio``.
         step: returns ``loss`` (a scalar tensor with a gradient) and numbers to log.
         Raises FloatingPointError when the loss or its gradient is not finite; the last saved state
         stays good. SIGINT and SIGTERM let the step end, save, and raise KeyboardInterrupt.
@@ -67,7 +133,7 @@ class Loop:
         with (self.folder / "log.jsonl").open("a") as log, _asked_to_stop(world) as asked:
             for number in progress(range(start, self.steps)):
                 for group in optimizer.param_groups:
-                    group["lr"] = self.lr(number)
+                    group["lr"] = self.lr(number) * group.get("lr_ratio", 1.0)
                 values = step(number * world + rank)
                 loss = values["loss"]
                 assert isinstance(loss, torch.Tensor)
@@ -95,7 +161,7 @@ class Loop:
                 if asked():
                     raise KeyboardInterrupt
 
-    def _save(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer, done: int) -> None:
+    def _save(self, module: torch.nn.Module, optimizer: Optimizer, done: int) -> None:
         temporary = self.folder / f".state.{os.getpid()}"
         state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "done": done}
         try:
@@ -104,7 +170,7 @@ class Loop:
         finally:
             temporary.unlink(missing_ok=True)
 
-    def _resume(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    def _resume(self, module: torch.nn.Module, optimizer: Optimizer) -> int:
         path = self.folder / "state.pt"
         if not path.is_file():
             return 0

@@ -5,6 +5,7 @@ import pytest
 
 from s4token.clip_pretrain import ClipPretrainConfig, _parts
 from s4token.datasets import objects, open_data
+from s4token.datasets.packs import training_objects
 
 GOOD = {
     "points": np.array([[0, 0, 0], [65535, 0, 0], [0, 65535, 0], [65535, 65535, 65535]], np.uint16),
@@ -61,5 +62,7 @@ def test_splits_of_a_pack_are_those_of_training(tmp_path):
     assert 0 < len(held) < 15 and len(seen) + len(held) == count == len(held.classes)
     assert held[0].category == f"thing {held.items[0]}" and "held out" in held.split
     assert len(open_data(f"objects:{path}")) == count
+    furniture = [thing.category for thing in training_objects(path)]
+    assert furniture == [seen[i].category for i in range(len(seen))]
     with pytest.raises(ValueError, match="split: expected one of all, held-out, seen, got 'val'"):
         open_data(f"objects:{path}@val")

@@ -57,7 +57,7 @@ def test_count_and_batches(tiny_model, room_cloud):
 
 def test_an_encoding_is_the_mean_over_turns_and_levels(tiny_model, room_cloud):
     unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
-    levels = Superpoints(16).levels(room_cloud, [8, 16, 32])
+    levels = Superpoints(16).levels(room_cloud, [4, 8, 16])
     features, whole = 0, 0
     for level in levels:
         inputs = quarter_turns(describe(room_cloud, level))
@@ -65,11 +65,11 @@ def test_an_encoding_is_the_mean_over_turns_and_levels(tiny_model, room_cloud):
             f.numpy().mean(axis=0) for f in tiny_model.encode_inputs("superpoint", inputs)
         )
         points = unit(each)[level.labels]
-        features = features + np.array([points[members].mean(axis=0) for members in levels[1]])
+        features = features + np.array([points[members].mean(axis=0) for members in levels[2]])
         whole = whole + unit(pooled)
     encoding = tiny_model.encode(room_cloud, count=16)
-    assert (encoding.groups.labels == levels[1].labels).all()
-    np.testing.assert_allclose(encoding.features, unit(features), atol=1e-5)
+    assert (encoding.groups.labels == levels[2].labels).all()
+    np.testing.assert_allclose(encoding.features, unit(features), atol=5e-5)
     np.testing.assert_allclose(encoding.global_feature, unit(whole), atol=1e-5)
 
 

@@ -35,9 +35,10 @@ from s4token.clip_batches import (
     token_batch,
 )
 from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip, token_score
-from s4token.datasets.packs import split
+from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
 from s4token.model import load
 from s4token.pretrain import PretrainConfig, pretrain_all, teach
+from s4token.synthetic import room
 from s4token.tokenizer import TokenInputs
 from s4token.training import Loop
 
@@ -95,6 +96,22 @@ def test_bank_is_resumable_and_depends_on_the_number_alone(built, tmp_path):
     bank.build(range(3))
     assert bank.path(0).stat().st_mtime_ns == stamp
     assert not list(bank.folder.rglob(".*"))
+
+
+def test_rooms_are_not_furnished_with_objects_that_are_held_out(built, tmp_path, monkeypatch):
+    folder, bank = built
+    held = [i for i, out in enumerate(split(6, HELD_OUT, HELD_SEED)) if out]
+    assert held
+    used = set()
+
+    def spy(kind, seed, *, points, objects):
+        used.update(o.category for o in objects)
+        assert len(objects) == 6 - len(held)
+        return room(kind, seed, points=points, objects=objects)
+
+    monkeypatch.setattr("s4token.bank.room", spy)
+    Bank(tmp_path / "bank", folder / "pack.npz", points=bank.points, views=2).build([0])
+    assert used
 
 
 def test_deleted_tokens_come_back_the_same(built):
@@ -330,6 +347,23 @@ def test_augment_tokens_turns_samples_and_centres_alike():
     torch.testing.assert_close(new[:, :, 0, :3], moved)
     torch.testing.assert_close(moved.norm(dim=-1), centers.norm(dim=-1))
     torch.testing.assert_close(new[..., 2], samples[..., 2])
+
+
+def test_a_token_is_recoloured_as_its_samples_are_and_grey_by_the_light_alone():
+    generator = torch.Generator().manual_seed(0)
+    samples, shape = torch.rand(50, 4, 32, 7), torch.rand(50, 4, 22)
+    samples[:, :2, :, 3:6] = samples[:, :2, :, 3:4]
+    shape[..., 11:14] = samples[..., 3:6].mean(dim=2)
+    new, told, _ = augment_tokens(samples, shape, torch.zeros(50, 4, 3), generator)
+    torch.testing.assert_close(told[..., 11:14], new[..., 3:6].mean(dim=2))
+    light = new[:, 0, :, 3:6] - new[:, 0, :1, 3:6]
+    gain = light / (samples[:, 0, :, 3:4] - samples[:, 0, :1, 3:4])
+    torch.testing.assert_close(gain[:, 2:], gain[:, 1:2].expand(-1, 30, -1), atol=1e-3, rtol=1e-3)
+    assert gain[:, 1].std() > 0.05
+    hue = torch.linalg.svdvals(
+        new[:, 2:, :, 3:6].flatten(1, 2) - new[:, 2:, :, 3:6].mean((1, 2))[:, None]
+    )
+    assert hue[:, 2].min() < 0.1 < hue[:, 2].max()
 
 
 def test_dropped_colours_leave_grey_and_a_flag():

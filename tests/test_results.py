@@ -57,6 +57,18 @@ def test_probes_have_a_table_of_their_own():
     assert "20.0 [15.0, 25.0]" in alone and "not measured" in alone  # no published figure's peer
 
 
+def test_an_ablation_has_a_table_per_part():
+    first = {"variant": "kNN, metric", "cpu_s": 61.6, "token_cosine": 0.51239, "mIoU": 12.34}
+    parts = {"tokens": [first, first | {"variant": "superpoints", "mIoU": 20.0}]}
+    stated = {"steps": 90, "scenes": 300, "held_out": 15, "seeds": [0, 1], "scales": [0.01, 1.0]}
+    text = results.document({"a.json": {"ablation": parts, "stated": stated}}, PUBLISHED)
+    assert (
+        "90 steps on 300 scenes, of which 15 were kept apart; seeds 0, 1; scales 0.01, 1." in text
+    )
+    assert "| tokens | cpu_s | token_cosine | mIoU |" in text
+    assert "| kNN, metric | 62 | 0.512 | 12.3 |" in text and "| superpoints | 62 |" in text
+
+
 def test_plot_is_svg_with_a_line_per_tokenizer():
     rows = [
         ROW | {"scale": s, "mIoU": v, "tokenizer": t}

@@ -217,12 +217,20 @@ def test_collate_pads_and_says_where():
     np.testing.assert_array_equal(shape[0, :5].numpy(), short.shape)
 
 
-def test_tokenizer_shapes_gradients_and_batch_independence():
+def looking(width=48, hidden=32):
+    """Return a tokenizer whose tokens look at each other, which a new one has yet to learn."""
     torch.manual_seed(0)
-    tokenizer = Tokenizer(48, hidden=32)
+    tokenizer = Tokenizer(width, hidden=hidden)
+    for neighbours in tokenizer.neighbours:
+        torch.nn.init.normal_(neighbours.out.weight, std=0.3)
+    return tokenizer
+
+
+def test_tokenizer_shapes_gradients_and_batch_independence():
+    tokenizer = looking()
     inputs = [describe(cloud(), Superpoints(m)(cloud())) for m in (5, 9)]
-    *arrays, _ = collate(inputs)
-    out = tokenizer(*arrays)
+    *arrays, valid = collate(inputs)
+    out = tokenizer(*arrays, valid)
     assert out.shape == (2, 9, 48)
     alone = tokenizer(*collate(inputs[:1])[:3])
     torch.testing.assert_close(out[0, :5], alone[0], atol=1e-5, rtol=1e-5)
@@ -231,9 +239,41 @@ def test_tokenizer_shapes_gradients_and_batch_independence():
     assert silent == []
 
 
+def test_tokens_look_at_the_nearest_fifteen_and_no_further():
+    tokenizer = looking()
+    *arrays, _ = collate([describe(cloud(), Superpoints(40)(cloud()))])
+    samples, _, centers = arrays
+    base = tokenizer(*arrays)
+    order = torch.cdist(centers[0], centers[0]).argsort(dim=1)
+    # With one layer of looking around, which the second would widen.
+    torch.nn.init.zeros_(tokenizer.neighbours[1].out.weight)
+    base = tokenizer(*arrays)
+    for token in (0, 7, 23):
+        changed = samples.clone()
+        changed[0, token, :, 3:6] += 0.7
+        moved = (tokenizer(changed, *arrays[1:]) - base).abs().amax(dim=2)[0] > 1e-6
+        # The farthest of the sixteen weighs nothing, so that no rounding decides which one it is.
+        expected = (order[:, :15] == token).any(dim=1)
+        assert moved.tolist() == expected.tolist()
+        assert 1 < int(moved.sum()) < 40
+
+
+def test_which_neighbour_is_the_last_does_not_matter():
+    tokenizer = looking()
+    samples, shape, centers, _ = collate([describe(cloud(), Superpoints(40)(cloud()))])
+    distance, index = (centers[0] - centers[0, 0]).norm(dim=1).sort()
+    swapped = centers.clone()
+    # The sixteenth and the seventeenth nearest change places by a hair.
+    middle = centers[0, 0] + (centers[0, index[15]] - centers[0, 0]) * distance[16] / distance[15]
+    out = []
+    for hair in (-1e-4, 1e-4):
+        swapped[0, index[15]] = centers[0, 0] + (middle - centers[0, 0]) * (1 + hair)
+        out.append(tokenizer(samples, shape, swapped)[0, 0])
+    assert (out[0] - out[1]).abs().max() < 1e-3 * out[0].abs().max()
+
+
 def test_tokenizer_does_not_depend_on_the_order_of_samples():
-    torch.manual_seed(0)
-    tokenizer = Tokenizer(48, hidden=32)
+    tokenizer = looking()
     samples, shape, centers, _ = collate([describe(cloud(), Superpoints(9)(cloud()))])
     mixed = samples[:, :, torch.randperm(SAMPLES)]
     torch.testing.assert_close(
@@ -242,8 +282,7 @@ def test_tokenizer_does_not_depend_on_the_order_of_samples():
 
 
 def test_every_input_matters():
-    torch.manual_seed(0)
-    tokenizer = Tokenizer(48, hidden=32)
+    tokenizer = looking()
     arrays = collate([describe(cloud(), Superpoints(9)(cloud()))])[:3]
     base = tokenizer(*arrays)
     for changed in range(3):

@@ -10,18 +10,20 @@ import signal
 import pytest
 import torch
 
-from s4token.training import Loop, parameter_groups
+from s4token.training import MUON_RATIO, Loop, MuonAdamW, parameter_groups
 
 
 class Task:
     """A small regression whose step draws from its number alone."""
 
-    def __init__(self):
+    def __init__(self, muon=False):
         torch.manual_seed(0)
         self.module = torch.nn.Sequential(
             torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 1)
         )
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.module, 0.01), lr=1.0)
+        groups = parameter_groups(self.module, 0.01)
+        adamw = torch.optim.AdamW(groups, lr=1.0)
+        self.optimizer = MuonAdamW(self.module, 1.0, 0.01) if muon else adamw
         self.seen = []
 
     def step(self, number):
@@ -36,8 +38,9 @@ class Task:
 
     def state(self):
         weights = {k: v.clone() for k, v in self.module.state_dict().items()}
-        moments = self.optimizer.state_dict()["state"]
-        return weights, {(i, k): v.clone() for i, s in moments.items() for k, v in s.items()}
+        parts = getattr(self.optimizer, "parts", (self.optimizer,))
+        moments = [m for part in parts for m in part.state_dict()["state"].values()]
+        return weights, {(i, k): v.clone() for i, m in enumerate(moments) for k, v in m.items()}
 
 
 def equal(first, second):
@@ -69,12 +72,13 @@ def rows(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.parametrize("muon", [False, True])
 @pytest.mark.parametrize("stop", [1, 13, 29])
-def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, stop):
-    whole = Task().run(loop(tmp_path / "whole"))
+def test_resumed_equals_uninterrupted_bit_for_bit(tmp_path, stop, muon):
+    whole = Task(muon).run(loop(tmp_path / "whole"))
     with pytest.raises(Killed):
-        Task().run(loop(tmp_path / "part"), progress=until(stop))
-    second = Task().run(loop(tmp_path / "part"))
+        Task(muon).run(loop(tmp_path / "part"), progress=until(stop))
+    second = Task(muon).run(loop(tmp_path / "part"))
     assert second.seen == list(range(stop, 30))
     assert equal(whole, second)
     losses = [r["loss"] for r in rows(tmp_path / "part")]
@@ -214,3 +218,50 @@ def test_parameter_groups():
     assert matrices["weight_decay"] == 0.3 and rest["weight_decay"] == 0
     assert [p.shape for p in matrices["params"]] == [(4, 3)]
     assert [p.shape for p in rest["params"]] == [(4,), (4,), (4,)]
+
+
+def test_muon_takes_the_weights_of_linear_layers_and_adamw_everything_else():
+    module = torch.nn.ModuleDict(
+        {
+            "linear": torch.nn.Linear(6, 4),
+            "attention": torch.nn.MultiheadAttention(8, 2),
+            "norm": torch.nn.LayerNorm(4),
+            "table": torch.nn.Embedding(5, 4),
+            "frozen": torch.nn.Linear(3, 3).requires_grad_(False),
+        }
+    )
+    optimizer = MuonAdamW(module, 0.1, 0.3)
+    muon, adamw = [
+        {id(p) for g in part.param_groups for p in g["params"]} for part in optimizer.parts
+    ]
+    names = {id(p): n for n, p in module.named_parameters()}
+    assert {names[p] for p in muon} == {
+        "linear.weight",
+        "attention.in_proj_weight",
+        "attention.out_proj.weight",
+    }
+    assert not muon & adamw
+    assert {names[p] for p in muon | adamw} == {
+        n for n in names.values() if not n.startswith("frozen")
+    }
+    decays = {names[id(p)] for g in adamw_groups(optimizer) for p in g["params"]}
+    assert decays == {"table.weight"}
+
+
+def adamw_groups(optimizer):
+    return [g for g in optimizer.parts[1].param_groups if g["weight_decay"]]
+
+
+def test_a_step_of_muon_is_orthogonal_and_as_long_as_the_schedule_says(tmp_path):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(12, 12, bias=False)
+    before = layer.weight.detach().clone()
+    optimizer = MuonAdamW(layer, 1.0, 0.0)
+    target = torch.randn(12, 12)
+    schedule = Loop(tmp_path, 1, 0.001)
+    schedule.run(layer, optimizer, lambda n: {"loss": ((layer.weight - target) ** 2).sum()})
+    step = (before - layer.weight.detach()) / (schedule.lr(0) * MUON_RATIO)
+    spread = lambda m: float(torch.linalg.svdvals(m).max() / torch.linalg.svdvals(m).min())  # noqa: E731
+    assert spread(step) < 4
+    assert spread(before - target) > 10
+    assert float(torch.linalg.svdvals(step).max()) == pytest.approx(1, abs=0.3)

@@ -13,12 +13,11 @@ from s4token.synthetic import Named
 from s4token.types import Scan
 
 HELD_OUT, HELD_SEED = 0.05, 2
-"""Share and seed of the objects that ``clip_pretrain`` keeps for measuring."""
+"""Share and seed of the objects that no training scene or picture shows: for measuring."""
 SPLITS = {
     "all": "whole pack; not held out from a model that was trained with it",
-    "held-out": "held out: kept from the training pictures of single objects (share 0.05, seed 2); "
-    "rooms composed for training drew on the whole pack",
-    "seen": "seen: shown by the training pictures of single objects",
+    "held-out": "held out: in no training room, in no training picture (share 0.05, seed 2)",
+    "seen": "seen: in training rooms and in training pictures of single objects",
 }
 """What a row says about the split of a pack."""
 
@@ -70,12 +69,18 @@ def objects(path: str | Path) -> list[Named]:
     return things
 
 
+def training_objects(path: str | Path) -> list[Named]:
+    """Read a pack without the objects that are held out, to furnish training rooms with."""
+    named = objects(path)
+    held = split(len(named), HELD_OUT, HELD_SEED)
+    return [thing for thing, out in zip(named, held, strict=True) if not out]
+
+
 def object_scans(path: str | Path, part: str = "all") -> Scans:
     """List the objects of a pack as scans with a category; the pack itself is held in memory.
 
-    part: ``all``, ``held-out`` (the objects no training picture showed alone) or ``seen``
-    (the others). The categories are those of the whole pack, whatever the split. Raises as
-    ``objects`` does.
+    part: ``all``, ``held-out`` (the objects that training left out) or ``seen`` (the others). The
+    categories are those of the whole pack, whatever the split. Raises as ``objects`` does.
     """
     path = Path(path)
     stated = SPLITS[choice("split", part, tuple(SPLITS))]

@@ -80,10 +80,10 @@ class MaskedModelling(nn.Module):
         mask = block_mask(centers, valid, ratio, generator).to(valid.device)
         noise = torch.randn(centers.shape, generator=generator).to(centers.device)
         moved = centers + self.jitter * pitches(centers, valid)[:, None, None] * noise
-        place = tokenizer.place(torch.where(mask[..., None], moved, centers))
+        centers = torch.where(mask[..., None], moved, centers)
         content = tokenizer.content(samples, shape)
         content = torch.where(mask[..., None], self.blank.to(content.dtype), content)
-        return tokenizer.finish(content + place), mask
+        return tokenizer.finish(content, centers, valid), mask
 
     def forward(
         self,
