@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -333,3 +335,12 @@ def test_count_reaches_both_engines(scan, tmp_path, engine):
     extra = ["--count", "40", "--engine", engine]
     assert main(["segment", str(scan[0]), "--prompts", "chair", "--out", str(out), *extra]) == 0
     assert len(set(PlyData.read(out)["vertex"]["superpoint"].tolist())) == 40
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    command = [sys.executable, "-m", "s4token", "info"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
