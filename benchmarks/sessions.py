@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import html
 import json
+import math
 import os
 import re
 import secrets
@@ -32,6 +33,8 @@ import httpx
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
+ROUNDING = 3
+"""Points of an answer that may be in another class without it being another page's."""
 KINDS = ("living", "bedroom", "kitchen", "office", "bathroom", "corridor", "meeting", "shop")
 NAMES = (
     "chair table desk sofa bed wardrobe lamp window door floor wall ceiling shelf book plant "
@@ -229,23 +232,26 @@ class Judge:
 
     def __init__(self, paths: list[Path]) -> None:
         import s4token
-        from viewer.session import Layer
 
         self.model = s4token.load()
-        self.layers = [Layer.of(self.model.encode(s4token.read(path))) for path in paths]
+        self.encodings = [self.model.encode(s4token.read(path)) for path in paths]
 
-    def wrong(self, page: int, visitor: Visitor) -> int:
-        """Return how many answers are not those for the visitor's own scan and words."""
+    def differences(self, page: int, visitor: Visitor) -> list[float]:
+        """Return how many points every answer has in other classes than it should have.
+
+        Infinite when the words or the number of points are another page's. A single point may
+        change sides where the same sums were added up in another order.
+        """
         import s4token
-        from viewer.events import snapped
 
-        layer, bad = self.layers[page], 0
+        out = []
         for words, said in zip(visitor.asked, visitor.answers, strict=False):
-            answer = s4token.segment(self.model, layer.encoding, words, threshold=0.3)
-            labels = snapped(answer, layer).labels
-            number = np.bincount(labels, minlength=len(words) + 1).tolist()
-            bad += said != dict(zip(("unlabelled", *words), number, strict=True))
-        return bad
+            answer = s4token.segment(self.model, self.encodings[page], words, threshold=0.3)
+            number = np.bincount(answer.labels, minlength=len(words) + 1).tolist()
+            right = dict(zip(("unlabelled", *words), number, strict=True))
+            alike = said.keys() == right.keys() and sum(said.values()) == sum(number)
+            out.append(sum(abs(said[k] - right[k]) for k in right) / 2 if alike else math.inf)
+        return out
 
 
 class Memory(threading.Thread):
@@ -286,7 +292,7 @@ def measure(sessions: int, points: int, prompts: int, minutes: float) -> dict[st
             load = os.getloadavg()
             memory.seen.append(resident(process.pid))
         failures = [repr(person.failure) for person in people if person.failure]
-        bad = sum(judge.wrong(i, person) for i, person in enumerate(people))
+        off = [d for i, person in enumerate(people) for d in judge.differences(i, person)]
     seconds = sorted(s for person in people for s in person.seconds)
     ms = lambda share: round(1000 * seconds[int(share * (len(seconds) - 1))])  # noqa: E731
     return {
@@ -294,7 +300,8 @@ def measure(sessions: int, points: int, prompts: int, minutes: float) -> dict[st
         "points": points,
         "prompts_asked": [len(person.seconds) for person in people],
         "failures": failures,
-        "answers_that_are_not_for_the_page": bad,
+        "answers_that_are_not_for_the_page": sum(d > ROUNDING for d in off),
+        "answers_off_by_rounding": [d for d in off if 0 < d <= ROUNDING],
         "prompt_ms": {"median": ms(0.5), "p95": ms(0.95), "most": ms(1.0)} if seconds else {},
         "open_seconds": round(statistics.median(person.opened for person in people), 1),
         "rss_mb": {
