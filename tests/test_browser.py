@@ -245,11 +245,15 @@ def test_a_newcomer_is_told_what_to_do_and_one_click_shows_it(browser, server):
     page = seen.page
     assert "Open a scan" in page.locator(".s4-empty").inner_text()
     assert "not CLIP" in page.locator("#s4-badge").inner_text()
+    questions: list[str] = []
+    page.on("request", lambda r: questions.append(r.url) if r.url.endswith("/join?") else None)
     page.get_by_role("button", name="Try it").click()
     page.locator(".s4-bar").wait_for()
     seen.redrawn(lambda: None)
     assert page.locator("#s4-status").get_attribute("aria-live") == "polite"
     seen.status("Office: ")
+    page.wait_for_timeout(500)
+    assert len(questions) == 1, "an answer must not make the page ask again"
     assert page.locator("#s4-legend tbody tr").count() == 6
     assert page.locator(".s4-empty").is_hidden()
     assert seen.pixels()[5, 5, :3].max() < 60, "the picture follows the dark page"

@@ -91,6 +91,15 @@ def test_a_tokenizer_is_encoded_once(app, opened, model):
     assert model.encoded == ["superpoint", "knn"]
 
 
+def test_a_picture_that_catches_up_leaves_the_answer_to_be_read(app, opened):
+    c = Controls(prompts="red", view="Superpoints")
+    assert events.redraw(app, opened, c).status
+    screen = events.catch_up(app, opened, c)
+    assert screen.status is None and screen.scene is not None and screen.view == "Superpoints"
+    refused = events.catch_up(app, opened, replace(c, view="Labels"))
+    assert "press Find first" in refused.status and refused.view == "Colours"
+
+
 def test_hide_solo_and_all(app, opened):
     c = Controls(prompts="red\ngreen\nblue", view="Labels", look=PLOTLY)
     events.ask(app, opened, c)

@@ -291,6 +291,12 @@ def redraw(app: App, handle: str, c: Controls) -> Screen:
     return _screen(app, handle, session, c, _opened(session))
 
 
+def catch_up(app: App, handle: str, c: Controls) -> Screen:
+    """Draw what was chosen while an answer was on its way; what that said stays to be read."""
+    screen = redraw(app, handle, c)
+    return screen if screen.view != c.view else replace(screen, status=None)
+
+
 def toggle(app: App, handle: str, action: Any, label: Any, c: Controls) -> Screen:
     """Hide or show one class, show it alone, show all, or lock one so that no edit changes it."""
     session = corrected(app, handle, app.store.get(handle))

@@ -219,8 +219,8 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
         "canvas": picture, "mailbox": mailbox, "plot": fallback, "caption": caption,
         "legend": legend, "stats": stats,
         "palette": palette,
-        "settings": gr.Textbox(visible="hidden", elem_id="s4-settings"),
-        "again": gr.Textbox(visible="hidden", elem_id="s4-again"),
+        "settings": gr.Textbox("", visible="hidden", elem_id="s4-settings"),
+        "again": gr.Textbox("", visible="hidden", elem_id="s4-again"),
         "why": why, "view": view, "heat": heat, "scale": scale, "cut": cut,
     }  # fmt: skip
     return parts, exchange
@@ -271,12 +271,13 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
         **wire,
     )
     gr.on(
-        [page.view.input, page.heat.input, page.scale.input, page.cut.release, page.again.change],
+        [page.view.input, page.heat.input, page.scale.input, page.cut.release],
         quick(events.redraw, app),
         page.inputs,
         trigger_mode="always_last",
         **wire,
     )
+    page.again.change(quick(events.catch_up, app), page.inputs, trigger_mode="always_last", **wire)
     page.palette.input(
         recoloured,
         [page.palette, *page.inputs],
