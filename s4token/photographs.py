@@ -2,7 +2,8 @@
 
 The layout is that of ScanNet's ``.sens`` export: ``color/*.jpg``, ``pose/*.txt`` (4 x 4, camera to
 world, x right, y down, z ahead), ``intrinsic/intrinsic_color.txt`` and optionally ``depth/*.png``
-with ``intrinsic/intrinsic_depth.txt``.
+with ``intrinsic/intrinsic_depth.txt``; or that of its ``frames_25k``, which has
+``intrinsics_color.txt`` and ``intrinsics_depth.txt`` in the folder itself.
 """
 
 from __future__ import annotations
@@ -111,6 +112,12 @@ def intrinsics(path: Path, size: tuple[int, int]) -> Float[np.ndarray, "3 3"]:
     return found
 
 
+def _intrinsic_file(place: Path, pictures: str) -> Path:
+    """Return where a folder says how its ``color`` or ``depth`` pictures were taken."""
+    frames = place / f"intrinsics_{pictures}.txt"
+    return frames if frames.is_file() else place / "intrinsic" / f"intrinsic_{pictures}.txt"
+
+
 def _pose(path: Path) -> Float[np.ndarray, "4 4"] | None:
     """Read a camera-to-world matrix; None where tracking was lost and it is not finite."""
     pose = _matrix(path, (4,))
@@ -165,7 +172,7 @@ def photographs(
     if not images:
         raise ValueError(f"{place / 'color'}: no picture in it ({', '.join(SUFFIXES)})")
     size = _opened(images[0]).size
-    intrinsic = intrinsics(place / "intrinsic" / "intrinsic_color.txt", size)
+    intrinsic = intrinsics(_intrinsic_file(place, "color"), size)
     box, fov, width, height = _framing(intrinsic, size, pixels)
     origin = np.zeros(3) if offset is None else offset
     found, lost = [], 0
@@ -188,6 +195,5 @@ def photographs(
 def depth_intrinsics(photograph: Photograph) -> Float[np.ndarray, "3 3"]:
     """Return the intrinsics of the depths that lie beside a photograph."""
     assert photograph.depth is not None
-    folder = photograph.depth.parents[1]
     size = _opened(photograph.depth).size
-    return intrinsics(folder / "intrinsic" / "intrinsic_depth.txt", size)
+    return intrinsics(_intrinsic_file(photograph.depth.parents[1], "depth"), size)

@@ -176,6 +176,22 @@ def test_lost_poses_are_counted(folder, photo_clip, room_cloud):
         photographs(folder, SIZE)
 
 
+def test_frames_with_intrinsics_in_the_folder_itself(photo_clip, room_cloud, tmp_path, virtual):
+    images = draw(room_cloud, virtual).images
+    depths = np.full((len(images), SIZE, SIZE), 900)
+    export = posed(tmp_path / "sens", virtual, images, depths=depths)
+    frames = posed(tmp_path / "frames", virtual, images, depths=depths)
+    for name in ("color", "depth"):
+        old = frames / "intrinsic" / f"intrinsic_{name}.txt"
+        old.rename(frames / f"intrinsics_{name}.txt")
+    (frames / "intrinsic").rmdir()
+    first, second = (encoded(photo_clip, room_cloud, images=f) for f in (export, frames))
+    assert (first.features == second.features).all() and first.notes == second.notes
+    (frames / "intrinsics_depth.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="intrinsic_depth"):
+        encoded(photo_clip, room_cloud, images=frames)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
