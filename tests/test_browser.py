@@ -254,6 +254,9 @@ def test_a_newcomer_is_told_what_to_do_and_one_click_shows_it(browser, server):
     seen.status("Office: ")
     page.wait_for_timeout(500)
     assert len(questions) == 1, "an answer must not make the page ask again"
+    hidden = [page.locator(f"#s4-{name}") for name in ("settings", "again", "mailbox", "address")]
+    assert [part.count() for part in hidden] == [1] * 4
+    assert not any(part.is_visible() for part in hidden)
     assert page.locator("#s4-legend tbody tr").count() == 6
     assert page.locator(".s4-empty").is_hidden()
     assert seen.pixels()[5, 5, :3].max() < 60, "the picture follows the dark page"

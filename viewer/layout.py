@@ -111,6 +111,9 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
             negatives, threshold, tokenizer = _refine_controls()
         with gr.Column(scale=1, min_width=480, elem_id="s4-right"):
             status = gr.HTML(WELCOME, elem_id="s4-status", js_on_load=None)
+            # Not in a column that is shown later: that would show what is hidden in it, too.
+            settings = gr.Textbox("", visible="hidden", elem_id="s4-settings")
+            again = gr.Textbox("", visible="hidden", elem_id="s4-again")
             with gr.Column(visible=True) as empty:
                 gr.HTML(EMPTY, js_on_load=None)
                 first = gr.Button(
@@ -121,7 +124,8 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
             with gr.Column(visible=False) as work:
                 parts, exchange = _picture()
     page = Page(
-        handle=handle, badge=badge, status=status, empty=empty, work=work, prompts=prompts,
+        handle=handle, badge=badge, status=status, settings=settings, again=again, empty=empty,
+        work=work, prompts=prompts,
         negatives=negatives, threshold=threshold, tokenizer=tokenizer, look=look, **parts,
     )  # fmt: skip
     _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
@@ -219,8 +223,6 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
         "canvas": picture, "mailbox": mailbox, "plot": fallback, "caption": caption,
         "legend": legend, "stats": stats,
         "palette": palette,
-        "settings": gr.Textbox("", visible="hidden", elem_id="s4-settings"),
-        "again": gr.Textbox("", visible="hidden", elem_id="s4-again"),
         "why": why, "view": view, "heat": heat, "scale": scale, "cut": cut,
     }  # fmt: skip
     return parts, exchange
