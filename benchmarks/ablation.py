@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,17 +38,30 @@ from s4token.metrics import segmentation_score
 from s4token.model import TOKENIZATIONS, S4Token, Tokenization
 from s4token.pretrain import PretrainConfig, pretrain, teach
 from s4token.superpoints import Superpoints
-from s4token.types import Scan
+from s4token.tokenizer import Tokenizer
+from s4token.types import PointCloud, Scan
 
 TOKENS = {
     "superpoint": "superpoints, normalised",
+    "superpoint-unsized": "superpoints, normalised, size never known",
     "superpoint-metric": "superpoints, metric",
     "knn-normalised": "kNN, normalised",
     "knn": "kNN, metric",
     "radius-normalised": "radius, normalised",
     "radius": "radius, metric",
 }
+
+
+@dataclass(frozen=True)
+class Unsized(Tokenization):
+    """Tokens that neither estimate nor are told their size in metres."""
+
+    def tokenizer(self, width: int) -> Tokenizer:
+        return Tokenizer(width, sized=False)
+
+
 MORE = {
+    "superpoint-unsized": Unsized(Superpoints(512), "token"),
     "superpoint-metric": Tokenization(Superpoints(512), "none"),
     "knn-normalised": Tokenization(KNN(512, 32), "token"),
     "radius-normalised": Tokenization(Radius(512, 0.2, 32), "token"),
@@ -68,19 +82,25 @@ Row = dict[str, Any]
 
 
 def on_scans(model: S4Token, tokenizer: str, scans: Sequence[Scan], scales: Sequence[float]) -> Row:
-    """Return every scan's mIoU in its own unit and, of several, the mean over the scales."""
+    """Return every scan's mIoU in its own unit, not told and told; of several, mean over scales."""
     out: Row = {}
     for scan in scans:
-        assert scan.labels is not None
-        found = []
-        for scale in scales:
-            encoding = model.encode(scan.cloud.scaled(scale), tokenizer=tokenizer)
-            labels = s4token.segment(model, encoding, scan.classes, threshold=0).labels
-            found.append(segmentation_score(scan.labels, labels, len(scan.classes)).mIoU)
+        found = [_score(model, tokenizer, scan, scan.cloud.scaled(s)) for s in scales]
         out[f"{scan.name} mIoU"] = found[list(scales).index(1.0)]
+        learned = model.learned[tokenizer]
+        if isinstance(learned, Tokenizer) and learned.size is not None:
+            told = replace(scan.cloud, metres_per_unit=1.0)
+            out[f"{scan.name} mIoU, told metres"] = _score(model, tokenizer, scan, told)
         if len(scales) > 1:
             out[f"{scan.name} mIoU over scales"] = float(np.mean(found))
     return out
+
+
+def _score(model: S4Token, tokenizer: str, scan: Scan, cloud: PointCloud) -> float:
+    assert scan.labels is not None
+    encoding = model.encode(cloud, tokenizer=tokenizer)
+    labels = s4token.segment(model, encoding, scan.classes, threshold=0).labels
+    return segmentation_score(scan.labels, labels, len(scan.classes)).mIoU
 
 
 def on_scenes(model: S4Token, tokenizer: str, held: Sequence[Path], names: Sequence[str]) -> Row:

@@ -10,6 +10,7 @@ Nothing in the document is typed by hand: figures come from those files, those o
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import sys
@@ -54,6 +55,7 @@ def _name(row: Row) -> str:
     star = "*" if "not this" in str(row.get("weights", "")) else ""
     coords = {"token": "normalised", "none": "metric"}.get(row["normalise"], "")
     coords += " on photographs" if "images" in row else ""
+    coords += f", unit told ({row['unit']})" if "unit" in row else ""
     clip = f" ({row['clip']}, {row['dense']})" if "clip" in row else ""
     return f"{row['tokenizer']}{' ' + coords if coords else ''}{star}{clip}"
 
@@ -243,8 +245,9 @@ def ablation(parts: dict[str, list[Row]], stated: Row) -> list[str]:
         "",
     ]
     for part, rows in parts.items():
-        columns = [key for key in rows[0] if key != "variant"]
-        lines = [[row["variant"], *(_number(row[c], _digits(c)) for c in columns)] for row in rows]
+        columns = [c for c in dict.fromkeys(itertools.chain(*rows)) if c != "variant"]
+        number = lambda row, c: _number(row[c], _digits(c)) if c in row else ""  # noqa: E731
+        lines = [[row["variant"], *(number(row, c) for c in columns)] for row in rows]
         out += [f"### {part}", "", *_table([part, *columns], lines)]
     return out
 

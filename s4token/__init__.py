@@ -19,6 +19,7 @@ from s4token.segment import (
 from s4token.superpoints import Superpoints
 from s4token.synthetic import ROOM_KINDS, room
 from s4token.types import (
+    UNITS,
     Camera,
     Encoding,
     Groups,
@@ -32,6 +33,7 @@ from s4token.version import __version__
 __all__ = [
     "KNN",
     "ROOM_KINDS",
+    "UNITS",
     "Camera",
     "Encoding",
     "Groups",

@@ -22,13 +22,13 @@ from s4token.augment import box, cut, yaw
 from s4token.backbone import SMALL_CLIP
 from s4token.datasets import Named, Scans
 from s4token.datasets.packs import training_objects
+from s4token.describe import TokenInputs, describe
 from s4token.geometry import rotation_to_z
 from s4token.io import read_scan
 from s4token.model import TOKENIZATIONS
 from s4token.multiview import cameras_for, draw, strided
 from s4token.scan_simulation import simulate, simulate_frame
-from s4token.synthetic import ROOM_KINDS, room
-from s4token.tokenizer import TokenInputs, describe
+from s4token.synthetic import ROOM_KINDS, room, single, tabletop
 from s4token.types import Groups, PointCloud, Scan
 
 HOME = ("living", "bedroom", "kitchen", "bathroom", "office", "corridor")
@@ -39,6 +39,8 @@ FEWEST = 4000
 """A crop that would leave fewer points is not made, a composed scan of fewer is taken anew."""
 LEAST = 1000
 """A scan of one's own with fewer points is left out."""
+
+_ARRAYS = ("samples", "shape", "centers")
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +54,7 @@ class Bank:
     scans: labelled training scans, cropped at random for one scene in ten.
     data: scans that all scenes are random crops of, in turn, instead of composed rooms.
     points: range of points per scene before it is cropped; views: pictures per scene.
+    metres_per_unit: the unit of ``data``, if it is known; composed rooms are in metres.
     """
 
     folder: Path
@@ -61,6 +64,7 @@ class Bank:
     points: tuple[int, int] = (16_000, 140_000)
     views: int = 16
     seed: int = 0
+    metres_per_unit: float | None = None
 
     def path(self, number: int) -> Path:
         return self.folder / f"scene-{number:05d}.npz"
@@ -85,7 +89,8 @@ class Bank:
                     scan = self._crop(self.data, number, unusable)
                 if scan is None:
                     continue
-                _write(path, _pictures(scan, self.views))
+                unit = 1.0 if self.data is None else (self.metres_per_unit or np.nan)
+                _write(path, _pictures(scan, self.views) | {"metres_per_unit": np.array(unit)})
             add_tokens(path)
 
     def _crop(self, data: Scans, number: int, unusable: dict[int, str]) -> Scan | None:
@@ -137,6 +142,8 @@ class Bank:
             return _flat(rng, points, named)
         if fate < 0.45:
             return simulate_frame(_room(rng, max(3 * points, 250_000), named), rng)
+        if fate < 0.55:
+            return _close(rng, points, named)
         # Much of a room is behind or inside things, or never looked at.
         dense = _room(rng, min(3 * points, 250_000), named)
         return simulate(dense, rng, points=points) if rng.random() < 0.75 else dense
@@ -150,6 +157,15 @@ def _room(
 ) -> Scan:
     kind = kinds[int(rng.integers(len(kinds)))]
     return room(kind, int(rng.integers(2**31)), points=points, objects=named)
+
+
+def _close(rng: np.random.Generator, points: int, named: list[Named] | None) -> Scan:
+    """Return a laden table or one thing alone, as a model is or as one frame saw it."""
+    seed = int(rng.integers(2**31))
+    if rng.random() < 0.3:
+        return single(seed, points=points, objects=named)
+    scan = tabletop(seed, points=3 * points, objects=named)
+    return simulate_frame(scan, rng, points=points) if rng.random() < 0.6 else scan
 
 
 def _select(scan: Scan, index: np.ndarray) -> Scan:
@@ -272,6 +288,7 @@ def add_tokens(path: Path) -> None:
     if not missing:
         return
     with np.load(path) as scene:
+        unit = float(scene.get("metres_per_unit", 1.0))
         colors = scene["colors"].astype(np.float32) / 255
         cloud = PointCloud(scene["points"], colors if scene.get("coloured", True) else None)
     for name in missing:
@@ -284,13 +301,20 @@ def add_tokens(path: Path) -> None:
             "samples": inputs.samples.astype(np.float16),
             "shape": inputs.shape,
             "centers": inputs.centers,
+            "pitch": np.array(inputs.pitch * unit),
         }
         _write(tokens_path(path, name), arrays)
 
 
 def token_inputs(tokens: np.lib.npyio.NpzFile) -> TokenInputs:
     """Return the described groups in a tokenizer's file of a scene."""
-    return TokenInputs(*(tokens[f].astype(np.float32) for f in ("samples", "shape", "centers")))
+    if "pitch" not in tokens:
+        raise ValueError(
+            "these tokens were described by an earlier version: delete the bank's folders of "
+            "tokens (superpoint, knn, radius) and run bank again"
+        )
+    samples, shape, centers = (tokens[f].astype(np.float32) for f in _ARRAYS)
+    return TokenInputs(samples, shape, centers, float(tokens["pitch"]))
 
 
 def scene_groups(tokens: np.lib.npyio.NpzFile, points: int) -> Groups:

@@ -235,7 +235,7 @@ def _labelled(
         cloud, answer = resampled(scan.cloud, density)
         for setting in some:
             used, name, _, weights = variant(model, setting.tokenizer, setting.normalise)
-            scaled = cloud.scaled(setting.scale)
+            scaled = run.settings.scaled(cloud, setting)
             pictures = run.settings.pictures(scan.name, setting)
             with measured(model.clip.device) as cost:
                 labels = predict(used, scaled, prompts, name, **pictures)

@@ -16,8 +16,9 @@ from typing import Any, Literal
 
 import torch
 
-FORMAT = 1
 Kind = Literal["clip", "text", "tokenizers", "training"]
+FORMATS: dict[Kind, int] = {"clip": 1, "text": 1, "tokenizers": 2, "training": 1}
+"""Version of what is inside; tokenizers of format 1 knew no sizes."""
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "checkpoints"
 """Where the shipped weights lie."""
 
@@ -44,7 +45,7 @@ def save(
         dtype = torch.float16 if half and tensor.is_floating_point() else tensor.dtype
         # A copy, because safetensors refuses tensors that share memory.
         tensors[name] = tensor.detach().to("cpu", dtype, copy=True).contiguous()
-    metadata = {"s4token": json.dumps({"format": FORMAT, "kind": kind, **header})}
+    metadata = {"s4token": json.dumps({"format": FORMATS[kind], "kind": kind, **header})}
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     try:
@@ -80,9 +81,10 @@ def read_header(path: str | Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: not an S4Token checkpoint: its header has no 's4token' entry"
         ) from None
-    if header.get("format") != FORMAT:
+    known = FORMATS.get(header["kind"], header.get("format"))
+    if header.get("format") != known:
         raise ValueError(
-            f"{path}: checkpoint format {header.get('format')}, this version reads {FORMAT}; "
+            f"{path}: checkpoint format {header.get('format')}, this version reads {known}; "
             "train it again or use the version that wrote it"
         )
     return header

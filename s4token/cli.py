@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from s4token.cli_evaluate import data_verbs
-from s4token.cli_options import TOKENIZERS, loaded_model, model_options, writable
+from s4token.cli_options import (
+    TOKENIZERS,
+    loaded_model,
+    model_options,
+    unit_option,
+    writable,
+)
 from s4token.cli_training import training_verbs
 
 
@@ -63,6 +69,7 @@ def _parser() -> _Parser:
     sub.add_argument("--threshold", type=float, help="least confidence; 0 labels every point")
     sub.add_argument("--count", type=int, help="number of tokens")
     _up_option(sub)
+    unit_option(sub)
     model_options(sub)
 
     sub = verb("partition", _partition, "cut a scan into superpoints")
@@ -96,14 +103,15 @@ def _up_option(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--up", choices=("x", "y", "z", "-x", "-y", "-z"), help="axis against gravity")
 
 
-def _read(path: Path, up: str | None) -> Any:
+def _read(path: Path, up: str | None, unit: str | None = None) -> Any:
     from dataclasses import replace
 
     import numpy as np
 
     from s4token.io import read
+    from s4token.types import UNITS
 
-    cloud = read(path)
+    cloud = replace(read(path), metres_per_unit=UNITS[unit] if unit else None)
     if not up:
         return cloud
     axis = np.zeros(3)
@@ -118,7 +126,7 @@ def _segment(options: argparse.Namespace) -> None:
 
     writable(options.out, ".ply")
     check_prompts(options.prompts)
-    cloud = _read(options.scan, options.up)
+    cloud = _read(options.scan, options.up, options.unit)
     if options.clip and options.engine != "multiview":
         raise ValueError("--clip: no tokenizer is trained for it; add --engine multiview")
     if options.engine != "multiview" and (options.images or options.views):
@@ -142,7 +150,7 @@ def _segment(options: argparse.Namespace) -> None:
         encoding = model.encode(
             cloud, tokenizer=options.tokenizer, count=options.count, progress=say
         )
-    for note in encoding.notes:
+    for note in (*encoding.notes, *_size_note(encoding)):
         print(f"note: {note}", file=sys.stderr)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     result = segment(
@@ -150,6 +158,17 @@ def _segment(options: argparse.Namespace) -> None:
     )
     write(options.out, cloud, result)
     _print_counts(result)
+
+
+def _size_note(encoding: Any) -> list[str]:
+    """Say what size a scan of unknown unit was taken for."""
+    import numpy as np
+
+    unit = encoding.metres_per_unit
+    if unit is None or encoding.cloud.metres_per_unit is not None:
+        return []
+    size = " x ".join(f"{unit * side:.3g}" for side in np.ptp(encoding.cloud.points, axis=0))
+    return [f"its size was taken for {size} m, from what it shows; --unit says the file's unit"]
 
 
 def _print_counts(result: Any) -> None:

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s4token.cli_options import TOKENIZERS, loaded_model, model_options, writable
+from s4token.cli_options import (
+    TOKENIZERS,
+    loaded_model,
+    model_options,
+    unit_option,
+    writable,
+)
 
 
 def data_verbs(verb: Any) -> None:
@@ -41,6 +47,7 @@ def data_verbs(verb: Any) -> None:
         help="examples per class, or 'all' (default: 1 2 4 8 16 all)",
     )
     sub.add_argument("--seeds", type=int, default=5, help="draws of the shots (default: 5)")
+    unit_option(sub)
     sub.add_argument("--limit", type=int, help="so many scans of a data set, evenly spread")
     sub.add_argument("--json", type=Path, help="write the rows here")
     sub.add_argument("--verbose", action="store_true", help="name each scan as its turn comes")
@@ -83,7 +90,7 @@ def _how(options: argparse.Namespace) -> list[Any]:
     from s4token.probes import Probing
     from s4token.settings import Settings
 
-    names = ("tokenizers", "normalise", "scales", "densities", "limit", "images")
+    names = ("tokenizers", "normalise", "scales", "densities", "limit", "images", "unit")
     settings = Settings(**{name: getattr(options, name) for name in names})
     probing = [Probing(options.probe, options.shots, options.seeds)] if options.probe else []
     return [settings, *probing]

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from s4token.types import UNITS
+
 TOKENIZERS = ("superpoint", "knn", "radius")
 
 
@@ -15,6 +17,13 @@ def model_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--checkpoint", type=Path, help="trained tokenizers (default: shipped)")
     sub.add_argument("--clip", help="open_clip NAME:TAG (or :PATH) for the 2D teacher alone")
     sub.add_argument("--device", default="cpu", help="cpu or cuda")
+
+
+def unit_option(sub: argparse.ArgumentParser) -> None:
+    """Add what says how long a unit of the scan is."""
+    sub.add_argument(
+        "--unit", choices=tuple(UNITS), help="unit of the coordinates (default: estimate it)"
+    )
 
 
 def loaded_model(options: argparse.Namespace) -> Any:

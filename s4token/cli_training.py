@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from s4token.cli_options import TOKENIZERS
+from s4token.types import UNITS
 
 
 def training_verbs(verb: Any) -> None:
@@ -33,11 +34,15 @@ def training_verbs(verb: Any) -> None:
     sub.add_argument("--bank", type=Path, required=True)
     sub.add_argument("--pack", type=Path, required=True)
     sub.add_argument("--text", type=Path, required=True, help="trained text tower, or a small CLIP")
+    sub.add_argument(
+        "--go-on", action="store_true", help="begin with that small CLIP and the tokenizers beside"
+    )
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
     sub.add_argument("--steps", type=int)
     sub.add_argument("--batch", type=int, help="pictures per step")
     sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
+    sub.add_argument("--lr", type=float, help="peak learning rate")
     sub.add_argument("--threads", type=int)
 
     sub = verb(
@@ -72,6 +77,7 @@ def _data_option(sub: argparse.ArgumentParser) -> None:
         help="what scenes are made of: rooms (composed), folder:PATH (crops of your scans) or a "
         "data set, see docs/datasets.md",
     )
+    sub.add_argument("--unit", choices=tuple(UNITS), help="unit of --data, if it is known")
 
 
 def _bar(label: str) -> Any:
@@ -84,7 +90,10 @@ def _bank(options: argparse.Namespace) -> None:
     from s4token.bank import Bank
 
     part, parts = (int(x) for x in options.part.split("/"))
-    bank = Bank(options.out, options.pack, tuple(options.scans), _data(options))
+    unit = UNITS.get(options.unit)
+    bank = Bank(
+        options.out, options.pack, tuple(options.scans), _data(options), metres_per_unit=unit
+    )
     bank.build(range(part - 1, options.scenes, parts), _bar(f"scenes {options.part}"))
 
 
@@ -124,7 +133,8 @@ def _pretrain_clip(options: argparse.Namespace) -> None:
         str(options.bank),
         str(options.pack),
         str(options.text),
-        **_overrides(options, "steps", "batch", "scenes"),
+        go_on=options.go_on,
+        **_overrides(options, "steps", "batch", "scenes", "lr"),
     )
     metrics = pretrain_clip(config, options.out, folder=options.work, progress=_bar("image tower"))
     print(json.dumps(metrics))
@@ -146,7 +156,8 @@ def _pretrain(options: argparse.Namespace) -> None:
         start=str(options.start or ""), **_overrides(options, "steps", "batch", "lr", *weights)
     )
     if options.data:
-        Bank(bank, data=_data(options)).build(range(options.scenes), _bar("scenes"))
+        made = Bank(bank, data=_data(options), metres_per_unit=UNITS.get(options.unit))
+        made.build(range(options.scenes), _bar("scenes"))
     metrics = pretrain_all(
         options.clip,
         config,

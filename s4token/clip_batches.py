@@ -13,8 +13,10 @@ from torch import Tensor
 
 from s4token.bank import name_shares, token_inputs, tokens_path
 from s4token.datasets import Named
+from s4token.describe import TokenInputs
 from s4token.multiview import draw, splats
-from s4token.tokenizer import TokenInputs, collate
+from s4token.size import told_in_training
+from s4token.tokenizer import collate
 from s4token.types import Camera, PointCloud
 
 COLOR = slice(3, 6)
@@ -139,9 +141,7 @@ class NamedTokens:
 
     def select(self, keep: np.ndarray) -> NamedTokens:
         """Return some of the tokens."""
-        inputs = self.inputs
-        fewer = TokenInputs(inputs.samples[keep], inputs.shape[keep], inputs.centers[keep])
-        return NamedTokens(fewer, self.share[keep], self.points[keep])
+        return NamedTokens(self.inputs.select(keep), self.share[keep], self.points[keep])
 
 
 def named_tokens(path: Path, tokenizer: str, ids: Mapping[str, int]) -> NamedTokens:
@@ -213,17 +213,37 @@ def padded(rows: Sequence[np.ndarray], valid: Tensor) -> Tensor:
     return out
 
 
-def token_batch(
-    scenes: Sequence[NamedTokens], generator: torch.Generator
-) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor, Tensor]:
-    """Collate and augment; return inputs, valid, shares that sum to 1, and weights.
+@dataclass(frozen=True, eq=False)
+class TokenBatch:
+    """Hold what a step reads of B scenes of up to T tokens.
 
-    A token weighs what is named in it times how pure it is.
+    inputs: samples, shape and centers; valid: False on padding; share: (B, T, C) of each name, sums
+    to 1; weight: (B, T), what is named in a token times how pure it is; pitch: (B,), log of metres
+    per token pitch, NaN if unknown; told: (B, 2), what a tokenizer is told of it.
     """
+
+    inputs: tuple[Tensor, Tensor, Tensor]
+    valid: Tensor
+    share: Tensor
+    weight: Tensor
+    pitch: Tensor
+    told: Tensor
+
+    def to(self, device: torch.device) -> TokenBatch:
+        """Return the batch on another device."""
+        samples, shape, centers = (i.to(device) for i in self.inputs)
+        rest = (self.valid, self.share, self.weight, self.pitch, self.told)
+        return TokenBatch((samples, shape, centers), *(r.to(device) for r in rest))
+
+
+def token_batch(scenes: Sequence[NamedTokens], generator: torch.Generator) -> TokenBatch:
+    """Collate and augment scenes."""
     samples, shape, centers, valid = collate([s.inputs for s in scenes])
     share = padded([s.share for s in scenes], valid)
     known = share.sum(dim=-1)
     # One more column, because without names there is none to take the largest of.
     weight = F.pad(share, (0, 1)).amax(dim=-1)
     share = share / known.clamp(min=1e-6)[..., None]
-    return augment_tokens(samples, shape, centers, generator), valid, share, weight
+    pitch = torch.tensor([s.inputs.pitch for s in scenes]).float().log()
+    inputs = augment_tokens(samples, shape, centers, generator)
+    return TokenBatch(inputs, valid, share, weight, pitch, told_in_training(pitch, generator))

@@ -42,9 +42,11 @@ from s4token.clip_batches import (
 from s4token.datasets import objects
 from s4token.datasets.packs import split
 from s4token.metrics import score_of
+from s4token.model import TOKENIZATIONS
 from s4token.objectives.alignment import Alignment
-from s4token.segment import BALANCE, text_features
-from s4token.tokenizer import Tokenizer, collate
+from s4token.segment import text_features
+from s4token.size import size_distance
+from s4token.tokenizer import collate
 from s4token.training import Loop, MuonAdamW, processes
 
 TOKENIZERS = ("superpoint", "knn", "radius")
@@ -55,7 +57,8 @@ class ClipPretrainConfig:
     """Hold the recipe of the image tower.
 
     bank: folder of training scenes; pack: named objects; text: trained text tower, or a small CLIP
-    whose text tower is taken.
+    whose text tower is taken; go_on: begin with its image tower as well, and with the tokenizers
+    beside it, instead of with random weights.
     batch: pictures per step, of which ``object_share`` show one object alone; scenes: scenes of
     512 tokens per step that the tower reads, of one tokenizer at a time; keep: least share of a
     scene's tokens; held_out: share of objects and of scenes kept for measuring; scale: inverse
@@ -77,8 +80,10 @@ class ClipPretrainConfig:
     cosine_weight: float = 0.5
     prior: float = 0.5
     token_weight: float = 2.0
+    size_weight: float = 0.5
     held_out: float = 0.05
     seed: int = 0
+    go_on: bool = False
 
 
 class _Words:
@@ -103,7 +108,9 @@ class _Trainer:
     ) -> None:
         self.config, self.clip, self.names = config, clip, names
         self.words = name_vectors(clip, names)
-        self.tokenizers = nn.ModuleDict({t: Tokenizer(clip.width) for t in TOKENIZERS})
+        self.tokenizers = nn.ModuleDict(
+            {t: TOKENIZATIONS[t].tokenizer(clip.width) for t in TOKENIZERS}
+        )
         counts = torch.from_numpy(frequency).float()
         self.alignment = Alignment(
             self.words, counts, scale=config.scale, prior=config.prior, cosine=config.cosine_weight
@@ -128,24 +135,25 @@ class _Trainer:
 
     def tokens(
         self, tokenizer: str, scenes: Sequence[NamedTokens], generator: torch.Generator
-    ) -> Tensor:
-        """Align tokens of scenes."""
-        inputs, valid, share, weight = token_batch(scenes, generator)
+    ) -> dict[str, Tensor]:
+        """Align tokens of scenes, and estimate how large they are."""
+        b = token_batch(scenes, generator)
         with torch.autocast("cpu", torch.bfloat16):
-            embeddings = self.tokenizers[tokenizer](*inputs, valid)
-            _, features = self.clip.encode_tokens(embeddings, valid)
-        compete = self.alignment.competitors(share, generator)
-        return self.alignment(features.float(), share, weight, compete)
+            embeddings, size = self.tokenizers[tokenizer](*b.inputs, b.valid, b.told)
+            _, features = self.clip.encode_tokens(embeddings, b.valid)
+        compete = self.alignment.competitors(b.share, generator)
+        out = {tokenizer: self.alignment(features.float(), b.share, b.weight, compete)}
+        return out | ({"size": size_distance(size, b.pitch)} if size.isfinite().all() else {})
 
 
-def with_text_tower(path: str | Path) -> FrozenCLIP:
+def with_text_tower(path: str | Path, *, whole: bool = False) -> FrozenCLIP:
     """Return the small CLIP with a trained text tower, of itself or of a small CLIP's file.
 
-    The image tower is a fresh one.
+    The image tower is a fresh one, or with ``whole`` that of the file.
     """
     clip: Any = build(SMALL_CLIP)
     state, _ = checkpoint.load(path, kind=checkpoint.read_header(path)["kind"])
-    text = {name: weight for name, weight in state.items() if not name.startswith("visual.")}
+    text = {k: weight for k, weight in state.items() if whole or not k.startswith("visual.")}
     for name, weight in clip.visual.named_parameters():
         # The usual ViT initialisation; open_clip leaves its towers at PyTorch's defaults.
         if "resblocks" in name and weight.ndim == 2:
@@ -178,7 +186,7 @@ def pretrain_clip(
     The tokenizers that it was trained with are written beside it (``tokenizers_path``).
     """
     torch.manual_seed(config.seed)
-    clip = with_text_tower(config.text)
+    clip = with_text_tower(config.text, whole=config.go_on)
     paths = sorted(Path(config.bank).glob("scene-*.npz"))
     named = objects(config.pack)
     if not paths:
@@ -191,6 +199,10 @@ def pretrain_clip(
     things = Objects(seen_objects, names, clip.image_size)
     frequency = np.bincount(views.labels[::7].ravel(), minlength=len(names) + 1)[1:]
     trainer = _Trainer(config, clip, names, frequency)
+    if config.go_on:
+        beside = tokenizers_path(Path(config.text))
+        state, _ = checkpoint.load(beside, kind="tokenizers")
+        checkpoint.load_into(trainer.tokenizers, state, source=str(beside))
     learned = nn.ModuleDict({"visual": clip.clip.visual, "tokenizers": trainer.tokenizers})
     learned.requires_grad_(True)
     optimizer = MuonAdamW(learned, config.lr, config.weight_decay)
@@ -204,9 +216,9 @@ def pretrain_clip(
         chosen = draw_scenes(training, config.scenes, rng)
         scenes = [named_tokens(training[i], tokenizer, ids) for i in chosen]
         scenes = [s.select(drawn(len(s.points), share, rng)) for s in scenes]
-        losses[tokenizer] = trainer.tokens(tokenizer, scenes, generator)
+        losses |= trainer.tokens(tokenizer, scenes, generator)
         total = losses["dense"] + 0.5 * losses["global"] + config.token_weight * losses[tokenizer]
-        return losses | {"loss": total}
+        return losses | {"loss": total + config.size_weight * losses.get("size", 0.0)}
 
     Loop(folder, config.steps, config.lr).run(learned, optimizer, step, progress)
     if processes()[0] > 0:
@@ -309,7 +321,7 @@ def _evaluate_tokens(trainer: _Trainer, paths: Sequence[Path]) -> dict[str, floa
         for path in paths:
             scene = named_tokens(path, name, ids)
             samples, shape, centers, valid = collate([scene.inputs])
-            embeddings = tokenizer(samples, shape, centers, valid)
+            embeddings, _ = tokenizer(samples, shape, centers, valid)
             features = trainer.clip.encode_tokens(embeddings, valid)[1][0]
             rows.append(token_score(features @ trainer.words.T, scene))
         out |= {f"{name}_{k}": float(np.mean([r[k] for r in rows])) for k in rows[0]}
@@ -321,7 +333,7 @@ def token_score(cosine: Tensor, scene: NamedTokens) -> dict[str, float]:
     count = scene.share * scene.points[:, None]
     present = np.flatnonzero(count.sum(axis=0) > 0)
     score = cosine.numpy()[:, present]
-    guess = (score - BALANCE * score.mean(axis=0)).argmax(axis=1)
+    guess = score.argmax(axis=1)
     matrix = np.zeros((len(present), len(present)))
     np.add.at(matrix.T, guess, count[:, present])
     score = score_of(np.stack([matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)]))

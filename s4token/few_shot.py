@@ -140,7 +140,8 @@ def _learnt(
     features, labels, count = [], [], 0
     for scan in itertools.chain(*(t.subset(settings.limit) for t in train)):
         _log.info("learning from %s, %s", scan.name, how.tokenizer)
-        encoding = encode(used, scan.cloud, name, **settings.pictures(scan.name, how))
+        cloud = settings.scaled(scan.cloud, how)
+        encoding = encode(used, cloud, name, **settings.pictures(scan.name, how))
         truth = token_truth(encoding, truth_of(scan), len(scan.classes))
         table = np.array([-1, *(number.get(c, -1) for c in scan.classes)])
         kept = table[truth] >= 0
@@ -245,7 +246,7 @@ def _tested(
         cloud, answer = resampled(scan.cloud, setting.density)
         pictures = settings.pictures(scan.name, setting)
         with measured(model.clip.device) as step:
-            encoding = encode(used, cloud.scaled(setting.scale), name, **pictures)
+            encoding = encode(used, settings.scaled(cloud, setting), name, **pictures)
         cost.add(step)
         points, given = points + len(scan.cloud), given + len(cloud)
         for case, some in fitted.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +16,11 @@ from torch import nn
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP
+from s4token.describe import Normalise, TokenInputs, describe, quarter_turns
 from s4token.grouping import KNN, Radius
 from s4token.propagation import regroup
 from s4token.superpoints import Superpoints
-from s4token.tokenizer import Normalise, TokenInputs, Tokenizer, collate, describe, quarter_turns
+from s4token.tokenizer import Tokenizer, collate
 from s4token.types import Encoding, Groups, PointCloud
 
 TokenizerName = Literal["superpoint", "knn", "radius"]
@@ -34,6 +36,10 @@ class Tokenization:
 
     grouping: Superpoints | KNN | Radius
     normalise: Normalise
+
+    def tokenizer(self, width: int) -> Tokenizer:
+        """Return an untrained tokenizer for it, for a transformer of this width."""
+        return Tokenizer(width, sized=self.normalise == "token")
 
     def as_dict(self) -> dict[str, Any]:
         return {"grouping": asdict(self.grouping), "normalise": self.normalise}
@@ -65,7 +71,9 @@ class S4Token(nn.Module):
         super().__init__()
         self.clip = clip
         self.tokenizations = dict(TOKENIZATIONS if tokenizations is None else tokenizations)
-        self.learned = nn.ModuleDict({name: Tokenizer(clip.width) for name in self.tokenizations})
+        self.learned = nn.ModuleDict(
+            {name: t.tokenizer(clip.width) for name, t in self.tokenizations.items()}
+        )
         self.source, self.recipe = source, dict(recipe or {})
 
     @property
@@ -119,7 +127,8 @@ class S4Token(nn.Module):
         """Encode a cloud into one text-aligned unit vector per token.
 
         Features are averaged over four quarter turns about the vertical, because no direction in
-        plan is special, and over ``LEVELS`` of tokens, because no size is.
+        plan is special, and over ``LEVELS`` of tokens, because no size is. How large things are in
+        metres is estimated where the cloud does not say its unit.
         count: tokens, instead of the number the tokenizer was trained with.
         progress: called with the fraction done and the name of the stage that begins.
         Raises ValueError when this checkpoint has no such tokenizer.
@@ -137,15 +146,20 @@ class S4Token(nn.Module):
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
         features = np.zeros((len(groups), self.clip.embed_dim))
-        whole = np.zeros(self.clip.embed_dim)
+        whole, sizes = np.zeros(self.clip.embed_dim), []
         for level, inputs in zip(levels, described, strict=True):
-            pooled, each = self.encode_inputs(tokenizer, quarter_turns(inputs))
+            turns = quarter_turns(inputs)
+            pooled, each, size = self.encode_inputs(tokenizer, turns, cloud.metres_per_unit)
+            sizes.append(size.cpu())
             own = _mean_direction(each)
             features += own if level is groups else regroup(cloud, own, level, groups)
             whole = whole + _mean_direction(pooled)
         clock.append(time.perf_counter())
         say(1.0, "encoded")
         stages = ("grouping", "describing", "transformer")
+        unit = cloud.metres_per_unit
+        if unit is None and self.recipe.get("knows_metres"):
+            unit = _geometric_mean(torch.cat(sizes))
         return Encoding(
             cloud,
             groups,
@@ -154,6 +168,7 @@ class S4Token(nn.Module):
             tokenizer=tokenizer,
             seconds={s: b - a for s, a, b in zip(stages, clock, clock[1:], strict=False)},
             notes=self._notes(cloud, len(groups), grouping.count),
+            metres_per_unit=unit,
         )
 
     def _notes(self, cloud: PointCloud, tokens: int, wanted: int) -> tuple[str, ...]:
@@ -168,12 +183,20 @@ class S4Token(nn.Module):
 
     @torch.no_grad()
     def encode_inputs(
-        self, tokenizer: str, inputs: Sequence[TokenInputs]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run described groups through tokenizer and transformer: (B, E) and (B, T, E) units."""
+        self, tokenizer: str, inputs: Sequence[TokenInputs], metres_per_unit: float | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Run described groups through tokenizer and transformer.
+
+        Returns (B, E) and (B, T, E) units and the estimated metres per unit, (B,): NaN from a
+        tokenizer that trusts the unit.
+        """
         samples, shape, centers, valid = collate(inputs, self.clip.device)
-        embeddings = self.learned[tokenizer](samples, shape, centers, valid)
-        return self.clip.encode_tokens(embeddings, valid)
+        pitch = torch.tensor([i.pitch for i in inputs], device=self.clip.device).log()
+        known = math.nan if metres_per_unit is None else math.log(metres_per_unit)
+        told = torch.stack([pitch + known, torch.ones_like(pitch)], dim=1)
+        embeddings, size = self.learned[tokenizer](samples, shape, centers, valid, told)
+        pooled, each = self.clip.encode_tokens(embeddings, valid)
+        return pooled, each, (size - pitch).exp()
 
     def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]:
         """Return one unit row per prompt, float32, without templates."""
@@ -199,6 +222,11 @@ def _levels(grouping: Superpoints | KNN | Radius, cloud: PointCloud) -> list[Gro
 def _unit(features: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(features, axis=-1, keepdims=True)
     return (features / np.maximum(length, 1e-12)).astype(np.float32)
+
+
+def _geometric_mean(values: torch.Tensor) -> float | None:
+    mean = values.log().mean().exp().item()
+    return mean if math.isfinite(mean) else None
 
 
 def _mean_direction(features: torch.Tensor) -> np.ndarray:

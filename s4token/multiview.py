@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
 from s4token.backbone import FrozenCLIP, PictureStyle
+from s4token.describe import token_centers
 from s4token.geometry import (
     farthest_point_sample,
     knn,
@@ -28,7 +29,6 @@ from s4token.photographs import Photograph, depth_intrinsics, photographs
 from s4token.render import render
 from s4token.scatter import scatter_sum
 from s4token.superpoints import Superpoints
-from s4token.tokenizer import token_centers
 from s4token.types import Camera, Encoding, Groups, PointCloud, Views
 
 VIEWS = 32

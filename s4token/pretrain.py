@@ -19,6 +19,7 @@ from s4token.bank import draw_scenes, scene_groups, tokens_path
 from s4token.checkpoint import weights_sha256
 from s4token.clip_batches import (
     NamedTokens,
+    TokenBatch,
     bank_names,
     drawn,
     named_tokens,
@@ -34,6 +35,7 @@ from s4token.objectives.clustering import Clustering
 from s4token.objectives.distillation import Distillation, global_distance
 from s4token.objectives.masked import MaskedModelling
 from s4token.objectives.teacher import AverageTeacher
+from s4token.size import size_distance
 from s4token.tokenizer import HIDDEN, Tokenizer
 from s4token.training import Loop, MuonAdamW
 from s4token.types import PointCloud
@@ -45,6 +47,7 @@ class PretrainConfig:
 
     batch: scenes of 512 tokens per step; keep: least share of a scene's tokens that a step sees.
     distillation, masked, clustering: weights of the objectives that need no labels.
+    size: weight of estimating how large a scene is, where the bank knows it.
     alignment: weight of the objective that reads the names of the bank's scenes; 0 is S4Token's
     label-free recipe. start: weights of tokenizers to begin with, instead of random ones.
     """
@@ -59,6 +62,7 @@ class PretrainConfig:
     masked: float = 0.0
     clustering: float = 0.0
     alignment: float = 0.0
+    size: float = 0.5
     prior: float = 0.5
     keep: float = 0.5
     held_out: float = 0.05
@@ -151,14 +155,16 @@ class _Student(nn.Module):
         """Return every objective that has a weight, their weighted sum and what to watch."""
         config = self.config
         device = self._frozen[0].device
-        batch = token_batch([c.scene for c in lessons], generator)
-        samples, shape, centers = (i.to(device) for i in batch[0])
-        inputs = samples, shape, centers
-        valid, share, named = (i.to(device) for i in batch[1:])
+        batch = token_batch([c.scene for c in lessons], generator).to(device)
+        valid = batch.valid
         with torch.autocast(device.type, torch.bfloat16):
-            pooled, features = self.encode(self.tokenizer(*inputs, valid), valid)
+            embeddings, size = self.tokenizer(*batch.inputs, valid, batch.told)
+            pooled, features = self.encode(embeddings, valid)
         out: dict[str, Tensor] = {}
         total = features.new_zeros(())
+        if self.tokenizer.size is not None:
+            out["size"] = size_distance(size, batch.pitch)
+            total = total + config.size * out["size"]
         if config.distillation:
             teacher = padded([c.teacher for c in lessons], valid).to(device)
             weight = padded([c.weight for c in lessons], valid).to(device)
@@ -169,11 +175,11 @@ class _Student(nn.Module):
                 out.pop("loss") + config.global_weight * out["global"]
             )
         if config.alignment:
-            compete = self.alignment.competitors(share, generator)
-            out["alignment"] = self.alignment(features, share, named, compete)
+            compete = self.alignment.competitors(batch.share, generator)
+            out["alignment"] = self.alignment(features, batch.share, batch.weight, compete)
             total = total + config.alignment * out["alignment"]
         if self.teacher is not None:
-            hidden = self._hidden(inputs, valid, generator)
+            hidden = self._hidden(batch, generator)
             total = total + config.masked * hidden["masked"]
             total = total + config.clustering * hidden.get("clustering", 0.0)
             out |= hidden
@@ -182,15 +188,14 @@ class _Student(nn.Module):
             out["token_cosine"] = (mean**2).sum(dim=-1).mean()
         return out | {"loss": total}
 
-    def _hidden(
-        self, inputs: tuple[Tensor, Tensor, Tensor], valid: Tensor, generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def _hidden(self, batch: TokenBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the objectives that look at masked tokens."""
         assert self.teacher is not None and self.masked is not None
         self.teacher.update(self.tokenizer)
+        inputs, valid, told = batch.inputs, batch.valid, batch.told
         with torch.autocast(valid.device.type, torch.bfloat16):
-            _, target = self.encode(self.teacher(*inputs, valid), valid)
-            embeddings, mask = self.masked.hide(self.tokenizer, inputs, valid, generator)
+            _, target = self.encode(self.teacher(*inputs, valid, told)[0], valid)
+            embeddings, mask = self.masked.hide(self.tokenizer, inputs, valid, generator, told)
             _, features = self.encode(embeddings, valid)
         out = {"masked": self.masked(features, target, mask)}
         if self.clustering is not None:
@@ -266,7 +271,7 @@ def _agreement(model: S4Token, tokenizer: str, held: Sequence[Lesson]) -> dict[s
     """Return the mean cosine with the teacher and, as a collapse watch, between tokens."""
     cosine, spread = [], []
     for one in held:
-        _, features = model.encode_inputs(tokenizer, [one.scene.inputs])
+        _, features, _ = model.encode_inputs(tokenizer, [one.scene.inputs])
         features = features.cpu()
         teacher = torch.from_numpy(one.teacher)
         seen = torch.from_numpy(one.weight) > 0
@@ -289,6 +294,14 @@ def recipe(config: PretrainConfig, scenes: int) -> dict:
         "objectives": used,
         "label_free": not config.alignment,
     }
+
+
+def _knows_metres(config: PretrainConfig, paths: Sequence[Path], tokenizers: Sequence[str]) -> bool:
+    """Return whether anything was there to learn sizes in metres from: here, or at the start."""
+    if config.start and checkpoint.read_header(config.start).get("recipe", {}).get("knows_metres"):
+        return True
+    with np.load(tokens_path(paths[0], tokenizers[0])) as tokens:
+        return bool(np.isfinite(tokens["pitch"]))
 
 
 def pretrain_all(
@@ -338,5 +351,6 @@ def pretrain_all(
     after = weights_sha256(clip.clip.state_dict())
     if after != before.sha256:
         raise ValueError("clip: its weights changed in training; it must stay frozen")
-    whole.save(out, recipe=recipe(config, len(paths)), metrics=metrics)
+    known = {"knows_metres": _knows_metres(config, paths, tokenizers)}
+    whole.save(out, recipe=recipe(config, len(paths)) | known, metrics=metrics)
     return metrics

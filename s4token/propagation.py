@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
-from s4token.tokenizer import token_centers
+from s4token.describe import token_centers
 from s4token.types import Groups, PointCloud
 
 ANCHORS = 16

@@ -24,9 +24,6 @@ BACKGROUND = ("wall", "floor", "ceiling", "door", "window", "furniture", "object
 SYNONYM = 0.6
 """Cosine above which a background word says the same as a prompt and steps back."""
 TEMPERATURE = 0.05
-BALANCE = 0.25
-"""Share of a word's mean cosine in the scan that is taken off before words compete: otherwise
-words that resemble everything a little (wall, floor) swallow the rest (docs/LOG.md)."""
 THRESHOLD = 0.3
 MAX_PROMPTS = 1000
 BAR = "|"
@@ -162,12 +159,13 @@ def segment(
             "threshold": float(least[0]) if np.ptp(least) == 0 else least.tolist(),
             "synonyms": "best",
             "temperature": temperature,
-            "balance": BALANCE,
             "templates": list(templates),
             "background": list(BACKGROUND),
             "tokenizer": encoding.tokenizer,
             "engine": encoding.engine,
             "tokens": len(encoding.groups),
+            "metres_per_unit": encoding.metres_per_unit,
+            "unit_told": encoding.cloud.metres_per_unit is not None,
             "notes": list(encoding.notes),
             "model": _described(model),
             "version": __version__,
@@ -216,8 +214,7 @@ def _compare(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return cosine and probability of every token with every prompt, (M, C) float32 each.
 
-    The probability is the softmax over prompts and background words. Of synonyms the best counts,
-    after the share of its own mean is taken off, so that no class gains by having many.
+    The probability is the softmax over prompts and background words. Of synonyms the best counts.
     """
     words = [synonyms(prompt) for prompt in asked]
     starts = np.cumsum([0, *(len(w) for w in words[:-1])])
@@ -225,11 +222,9 @@ def _compare(
     background = text_features(model, BACKGROUND, templates)
     background = background[(background @ rows.T).max(axis=1) < SYNONYM]
     cosine = encoding.features @ np.concatenate([rows, background]).T
-    balanced = cosine - BALANCE * cosine.mean(axis=0)
-    best = np.maximum.reduceat(balanced[:, : len(rows)], starts, axis=1)
-    logits = np.concatenate([best, balanced[:, len(rows) :]], axis=1) / temperature
-    cosine = np.maximum.reduceat(cosine[:, : len(rows)], starts, axis=1)
-    return cosine.astype(np.float32), _softmax(logits)[:, : len(asked)]
+    best = np.maximum.reduceat(cosine[:, : len(rows)], starts, axis=1)
+    logits = np.concatenate([best, cosine[:, len(rows) :]], axis=1) / temperature
+    return best.astype(np.float32), _softmax(logits)[:, : len(asked)]
 
 
 def best_prompt(

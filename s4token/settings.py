@@ -19,7 +19,7 @@ from s4token.geometry import knn
 from s4token.model import S4Token
 from s4token.multiview import encode_views
 from s4token.tallies import SEED
-from s4token.types import Encoding, PointCloud, Scan
+from s4token.types import UNITS, Encoding, PointCloud, Scan
 
 MOST_DENSE = 16.0
 _log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Settings:
     multiply coordinates, densities the number of points; every figure is about the original
     points. limit: so many scans of a data set, evenly over its list. images: posed photographs for
     the 2D teacher to look at, of one scan, or with a folder of every scan's name (``photographs``).
+    unit: of all scans, as ``UNITS`` names it; without it the tokenizers are told none.
     """
 
     tokenizers: Sequence[str] = ("superpoint", "knn", "radius")
@@ -57,6 +58,7 @@ class Settings:
     densities: Sequence[float] = (1.0,)
     limit: int | None = None
     images: Path | None = None
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("tokenizers", "normalise", "scales", "densities"):
@@ -71,8 +73,15 @@ class Settings:
             check_density(density)
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"limit: expected at least 1 scan, got {self.limit}")
+        if self.unit not in (None, *UNITS):
+            raise ValueError(f"unit: expected one of {', '.join(UNITS)}, got '{self.unit}'")
         if self.images is not None and "multiview" not in self.tokenizers:
             raise ValueError("images: for the 2D teacher; add multiview to the tokenizers")
+
+    def scaled(self, cloud: PointCloud, setting: Setting) -> PointCloud:
+        """Return a cloud in the units of a setting; what is told of its unit follows."""
+        unit = None if self.unit is None else UNITS[self.unit]
+        return replace(cloud, metres_per_unit=unit).scaled(setting.scale)
 
     def of(self, model: S4Token) -> list[Setting]:
         """Return every combination once, densities outside, then scales, tokenizers inside.
@@ -102,7 +111,9 @@ class Settings:
     def stated(self, setting: Setting) -> dict[str, Any]:
         """Return what a row states of photographs: nothing where none are looked at."""
         looks = self.images is not None and setting.tokenizer == "multiview"
-        return {"images": str(self.images)} if looks else {}
+        told = self.unit is not None and setting.normalise == "token"
+        stated = {"images": str(self.images)} if looks else {}
+        return stated | ({"unit": self.unit} if told and setting.tokenizer != "multiview" else {})
 
     def check(self, data: Sequence[Scan | Scans]) -> None:
         """Find out before anything is encoded whether photographs fit the data.
@@ -110,6 +121,9 @@ class Settings:
         Raises ValueError for data that has none, or for several scans with those of one, and as
         ``pictures`` for scans whose names are known without reading them.
         """
+        for entry in data:
+            if self.unit and isinstance(entry, Scans) and entry.task == "classify":
+                raise ValueError(f"unit: for scans; the shapes of {entry.spec} are in none")
         if self.images is None:
             return
         if not self.images.is_dir():

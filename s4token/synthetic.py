@@ -7,7 +7,7 @@ baked light: ambient occlusion from a coarse occupancy grid, lamps, and light fr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from scipy.ndimage import map_coordinates, uniform_filter
 from . import shells
 from .catalog import Maker
 from .furnishing import RECIPES, Furnisher, decorate, laden
-from .materials import Material, Rng, paint
+from .materials import Material, Rng, paint, pick
 from .shapes import Piece, Pose
 from .types import PointCloud, Scan
 
@@ -249,3 +249,18 @@ def tabletop(
     furnisher = Furnisher(rng, shells.niche(rng), make)
     laden(furnisher)
     return _scan(f"tabletop-{seed}", furnisher.shell, furnisher.things, points, rng)
+
+
+def single(seed: int = 0, *, points: int = 60_000, objects: Sequence[Named] | None = None) -> Scan:
+    """Return one thing of a furnished room alone, with what lies on it.
+
+    Like ``room`` otherwise.
+    """
+    rng = np.random.default_rng([len(ROOM_KINDS) + 1, seed])
+    kind = pick(rng, *ROOM_KINDS)
+    make = _maker(rng, objects, points)
+    furnisher = Furnisher(rng, shells.shell(rng, kind, bare=False), make)
+    RECIPES[kind](furnisher)
+    modelled = [t for t in furnisher.things if any(p.parts for p, _ in t[0].walk(t[1]))]
+    alone = replace(furnisher.shell, pieces=())
+    return _scan(f"single-{seed}", alone, [pick(rng, *modelled)], points, rng)

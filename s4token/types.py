@@ -15,6 +15,10 @@ UNLABELLED = 0
 """The label of a point without a class; class ``i`` of a class list has label ``i + 1``."""
 
 
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
+"""Metres per unit, by the unit's name."""
+
+
 def _fail(name: str, expected: str, got: object) -> ValueError:
     return ValueError(f"{name}: expected {expected}, got {got}")
 
@@ -58,6 +62,7 @@ class PointCloud:
     offset: (3,) float64, added back on export, so that UTM coordinates survive float32.
     up: (3,) float64 unit vector against gravity.
     attributes: further per-point columns of the source file, kept for export.
+    metres_per_unit: what the scan's unit is, None where nobody said so.
 
     Raises ValueError naming the field when a shape, a type or a value is wrong.
     """
@@ -68,6 +73,7 @@ class PointCloud:
     offset: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
     up: Float[np.ndarray, "3"] = field(default_factory=lambda: np.array([0.0, 0.0, 1.0]))
     attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
+    metres_per_unit: float | None = None
 
     def __post_init__(self) -> None:
         points = _float_rows("points", self.points, 3)
@@ -96,6 +102,9 @@ class PointCloud:
             if len(column) != len(points):
                 raise _fail(f"attributes[{name!r}]", f"{len(points):,} rows", f"{len(column):,}")
         put(self, "attributes", {k: _frozen(np.asarray(v)) for k, v in self.attributes.items()})
+        unit = self.metres_per_unit
+        if unit is not None and not 0 < unit < float("inf"):
+            raise _fail("metres_per_unit", "a positive number or None", unit)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -123,7 +132,8 @@ class PointCloud:
         if not np.isfinite(factor) or factor <= 0:
             raise _fail("factor", "a positive number", factor)
         points = (self.points * self.points.dtype.type(factor)).astype(self.points.dtype)
-        return replace(self, points=points, offset=self.offset * factor)
+        unit = None if self.metres_per_unit is None else self.metres_per_unit / factor
+        return replace(self, points=points, offset=self.offset * factor, metres_per_unit=unit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,7 +249,8 @@ class Encoding:
 
     features: (M, E) float32 unit rows, one per group; global_feature: (E,) float32 unit vector.
     ``tokenizer`` and ``engine`` say how it was made, ``seconds`` how long each stage took, and
-    ``notes`` what a user must be told (sampling, fallbacks, untrained weights).
+    ``notes`` what a user must be told (sampling, fallbacks, untrained weights), and
+    ``metres_per_unit`` what the scan's unit was taken for: told or estimated, None if neither.
     """
 
     cloud: PointCloud
@@ -250,6 +261,7 @@ class Encoding:
     engine: str = "s4token"
     seconds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    metres_per_unit: float | None = None
 
     def __post_init__(self) -> None:
         if self.groups.n_points != len(self.cloud):

@@ -26,6 +26,8 @@ CHECKED = (
     "settings",
     "superpoints",
     "tallies",
+    "describe",
+    "size",
     "tokenizer",
     "zero_shot",
 )

@@ -22,13 +22,17 @@ CAMERA = {
 
 
 class FakeModel:
-    """Implement what the viewer uses of S4Token; ``fail`` makes the next encode raise it."""
+    """Implement what the viewer uses of S4Token; ``fail`` makes the next encode raise it.
+
+    guess: metres per unit that it takes a scan of unknown unit for.
+    """
 
     tokenizers = ("superpoint", "knn", "radius")
 
     def __init__(self) -> None:
         self.encoded: list[str] = []
         self.fail: Exception | None = None
+        self.guess: float | None = None
 
     @property
     def description(self) -> dict[str, Any]:
@@ -63,8 +67,15 @@ class FakeModel:
         for m, members in enumerate(groups):
             features[m, :3] = rgb[members].mean(axis=0) + 1e-3
         features /= np.linalg.norm(features, axis=1, keepdims=True)
+        unit = self.guess if cloud.metres_per_unit is None else cloud.metres_per_unit
         return Encoding(
-            cloud, groups, features, features[0], tokenizer=tokenizer, seconds={"grouping": 0.25}
+            cloud,
+            groups,
+            features,
+            features[0],
+            tokenizer=tokenizer,
+            seconds={"grouping": 0.25},
+            metres_per_unit=unit,
         )
 
     def encode_text(self, prompts: Sequence[str]) -> np.ndarray:

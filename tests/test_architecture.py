@@ -21,8 +21,8 @@ LAYERS = (
     "model",
     "backbone datasets datasets.folder datasets.hdf5 datasets.modelnet40 datasets.named_meshes "
     "datasets.packs datasets.s3dis datasets.scannet datasets.scannet200 datasets.scanobjectnn "
-    "datasets.scans datasets.semantickitti datasets.shapenetpart label_files propagation scatter "
-    "tokenizer",
+    "datasets.scans datasets.semantickitti datasets.shapenetpart describe label_files propagation "
+    "scatter size tokenizer",
     "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
     "grouping household io las materials merging meshes pcd photographs ply render "
     "scan_simulation seating shapes shells superpoints synthetic tables",
@@ -54,6 +54,7 @@ HOMES = {
         "pretrain",
         "resources",  # GPU memory
         "scatter",
+        "size",
         "text_pretrain",
         "text_teacher",
         "tokenizer",

@@ -12,9 +12,10 @@ from plyfile import PlyData
 
 import s4token
 from s4token import checkpoint
-from s4token.bank import LEAST, Bank, tokens_path
+from s4token.bank import LEAST, Bank, scene_groups, token_inputs, tokens_path
 from s4token.cli import main
 from s4token.datasets import open_data
+from s4token.describe import describe
 
 
 def write_scans(folder: Path, count: int = 2, points: int = 9_000) -> list[Path]:
@@ -54,6 +55,22 @@ def test_scenes_are_crops_of_the_scans_in_turn_without_labels(scans, tmp_path):
     again = Bank(tmp_path / "again", data=bank.data, points=bank.points, views=2)
     again.build([2])
     assert again.path(2).read_bytes() == bank.path(2).read_bytes()
+
+
+def test_a_bank_knows_metres_where_the_unit_is_told(scans, tmp_path):
+    make = ["bank", "--data", f"folder:{scans}", "--scenes", "1", "--out"]
+    assert main([*make, str(tmp_path / "none")]) == 0
+    assert main([*make, str(tmp_path / "cm"), "--unit", "cm"]) == 0
+    pitches = []
+    for name in ("none", "cm"):
+        path = Bank(tmp_path / name).path(0)
+        with np.load(tokens_path(path, "superpoint")) as tokens, np.load(path) as scene:
+            pitches.append(float(tokens["pitch"]))
+            found = describe(
+                s4token.PointCloud(scene["points"]), scene_groups(tokens, len(scene["points"]))
+            )
+            np.testing.assert_allclose(token_inputs(tokens).shape[:, -5:], found.shape[:, -5:])
+    assert np.isnan(pitches[0]) and pitches[1] == pytest.approx(found.pitch / 100)
 
 
 def test_files_that_cannot_be_used_are_named_and_the_rest_is(scans, tmp_path, caplog):
@@ -113,6 +130,8 @@ def test_pretraining_on_a_folder_needs_no_labels_and_refuses_alignment(scans, tm
     assert main([*learn, "--masked", "0.5", "--clustering", "0.5"]) == 0
     header = checkpoint.read_header(out)
     assert header["recipe"]["label_free"] and header["recipe"]["scenes"] == 2
+    assert header["recipe"]["knows_metres"] is False
+    assert s4token.load(out).encode(s4token.read(scans / "room-0.ply")).metres_per_unit is None
     assert s4token.load(out).tokenizers == ("superpoint",)
     rows = [json.loads(r) for r in (work / "superpoint" / "log.jsonl").read_text().splitlines()]
     assert [r["step"] for r in rows] == [0, 1]

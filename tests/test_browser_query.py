@@ -72,6 +72,23 @@ def test_a_threshold_has_keys_and_keeps_the_focus(room):
     assert int(bar.get_attribute("aria-valuenow")) == now + 10
 
 
+def test_a_unit_that_is_told_takes_the_place_of_the_estimate(room):
+    room.find("floor\nwall")
+    facts = room.page.locator("#s4-stats")
+    assert re.search(r"Size\s+about .* m, estimated from what it shows", facts.inner_text())
+    unit = room.page.locator("#s4-unit input")
+    unit.focus()
+    room.page.keyboard.press("ArrowDown")
+    room.redrawn(lambda: room.page.keyboard.press("Enter"))
+    facts.get_by_text(re.compile("^[0-9][^a]* m$")).wait_for()
+    assert unit.input_value() == "m" and "estimated" not in facts.inner_text()
+    assert room.page.locator("#s4-legend tbody tr").count() == 3, "the words were asked again"
+    unit.focus()
+    room.page.keyboard.press("ArrowUp")
+    room.redrawn(lambda: room.page.keyboard.press("Enter"))
+    facts.get_by_text(re.compile("^about")).wait_for()
+
+
 def test_a_link_brings_everything_back(room, browser, server):
     room.find("floor\nwall\nStühle | 椅子")
     room.view("Labels")

@@ -30,7 +30,7 @@ def path(tmp_path):
 
 def test_round_trip(path):
     weights, header = load(path, kind="clip")
-    assert header == {"format": checkpoint.FORMAT, "kind": "clip", "colour": "blue"}
+    assert header == {"format": checkpoint.FORMATS["clip"], "kind": "clip", "colour": "blue"}
     assert header == read_header(path)
     assert weights["a.weight"].dtype == torch.float32 and weights["count"] == 7
     for name, tensor in state().items():
@@ -119,7 +119,7 @@ def test_missing_file_and_folder(tmp_path):
 
 
 def test_another_format(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 99)
+    monkeypatch.setitem(checkpoint.FORMATS, "clip", 99)
     save(tmp_path / "new.safetensors", state(), kind="clip", header={})
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"new\.safetensors: checkpoint format 99, .* reads 1"):

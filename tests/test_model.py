@@ -11,10 +11,10 @@ import torch
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build
+from s4token.describe import describe, quarter_turns
 from s4token.grouping import KNN, Radius
 from s4token.model import S4Token, Tokenization, load
 from s4token.superpoints import Superpoints
-from s4token.tokenizer import describe, quarter_turns
 from s4token.types import PointCloud
 
 
@@ -48,9 +48,9 @@ def test_encode_is_deterministic_and_leaves_no_gradient(tiny_model, room_cloud):
 
 def test_count_and_batches(tiny_model, room_cloud):
     inputs = [describe(room_cloud, Superpoints(m)(room_cloud)) for m in (17, 40)]
-    whole, each = tiny_model.encode_inputs("superpoint", inputs)
+    whole, each, _ = tiny_model.encode_inputs("superpoint", inputs)
     assert each.shape == (2, 40, 32)
-    alone, alone_each = tiny_model.encode_inputs("superpoint", inputs[:1])
+    alone, alone_each, _ = tiny_model.encode_inputs("superpoint", inputs[:1])
     torch.testing.assert_close(each[0, :17], alone_each[0], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(whole[0], alone[0], atol=1e-5, rtol=1e-5)
 
@@ -62,7 +62,7 @@ def test_an_encoding_is_the_mean_over_turns_and_levels(tiny_model, room_cloud):
     for level in levels:
         inputs = quarter_turns(describe(room_cloud, level))
         pooled, each = (
-            f.numpy().mean(axis=0) for f in tiny_model.encode_inputs("superpoint", inputs)
+            f.numpy().mean(axis=0) for f in tiny_model.encode_inputs("superpoint", inputs)[:2]
         )
         points = unit(each)[level.labels]
         features = features + np.array([points[members].mean(axis=0) for members in levels[2]])
@@ -79,7 +79,7 @@ def test_quarter_turns_of_the_scan_change_nothing(tiny_model, room_cloud):
     first = tiny_model.encode(room_cloud)
     groups = first.groups
     inputs = (describe(c, groups) for c in (room_cloud, turned))
-    _, features = zip(
+    _, features, _ = zip(
         *(tiny_model.encode_inputs("superpoint", quarter_turns(i)) for i in inputs), strict=True
     )
     a, b = (torch.nn.functional.normalize(f.mean(dim=0), dim=-1) for f in features)

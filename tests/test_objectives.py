@@ -8,12 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from s4token.describe import COLUMNS, SAMPLE_CHANNELS
 from s4token.objectives.alignment import Alignment
 from s4token.objectives.clustering import Clustering, sinkhorn
 from s4token.objectives.distillation import Distillation, global_distance
 from s4token.objectives.masked import MaskedModelling, block_mask, pitches
 from s4token.objectives.teacher import AverageTeacher
-from s4token.tokenizer import SAMPLE_CHANNELS, SHAPE_CHANNELS, Tokenizer
+from s4token.tokenizer import Tokenizer
 
 
 def units(*shape, seed=0):
@@ -277,10 +278,10 @@ def test_masked_tokens_are_blank_but_for_a_jittered_place():
     torch.manual_seed(0)
     tokenizer, modelling = Tokenizer(32), MaskedModelling(256, 16, jitter=0.0)
     centers, valid = place()
-    inputs = torch.randn(2, 40, 32, SAMPLE_CHANNELS), torch.randn(2, 40, SHAPE_CHANNELS), centers
+    inputs = torch.randn(2, 40, 32, SAMPLE_CHANNELS), torch.randn(2, 40, COLUMNS), centers
     hide = lambda i, m: m.hide(tokenizer, i, valid, torch.Generator().manual_seed(3))  # noqa: E731
     embeddings, mask = hide(inputs, modelling)
-    plain = tokenizer(*inputs)
+    plain, _ = tokenizer(*inputs)
     torch.testing.assert_close(embeddings[~mask], plain[~mask])
     assert not torch.isclose(embeddings[mask], plain[mask]).all(dim=-1).any()
     # Their looks are gone: other samples and shapes change nothing. Their place is not.

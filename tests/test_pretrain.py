@@ -34,12 +34,17 @@ from s4token.clip_batches import (
     patch_targets,
     token_batch,
 )
-from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip, token_score
+from s4token.clip_pretrain import (
+    ClipPretrainConfig,
+    pretrain_clip,
+    token_score,
+    tokenizers_path,
+)
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
+from s4token.describe import TokenInputs
 from s4token.model import load
 from s4token.pretrain import PretrainConfig, pretrain_all, teach
 from s4token.synthetic import room
-from s4token.tokenizer import TokenInputs
 from s4token.training import Loop
 
 
@@ -112,6 +117,14 @@ def test_rooms_are_not_furnished_with_objects_that_are_held_out(built, tmp_path,
     monkeypatch.setattr("s4token.bank.room", spy)
     Bank(tmp_path / "bank", folder / "pack.npz", points=bank.points, views=2).build([0])
     assert used
+
+
+def test_tokens_of_an_earlier_version_are_refused_with_what_to_do(built, tmp_path):
+    _, bank = built
+    with np.load(tokens_path(bank.path(0), "knn")) as tokens:
+        np.savez(tmp_path / "old.npz", **{k: v for k, v in tokens.items() if k != "pitch"})
+    with np.load(tmp_path / "old.npz") as old, pytest.raises(ValueError, match="run bank again"):
+        token_inputs(old)
 
 
 def test_deleted_tokens_come_back_the_same(built):
@@ -191,6 +204,13 @@ def test_the_whole_recipe(built, monkeypatch):
     trained = clip.clip.visual.state_dict()
     fresh = build(SMALL_CLIP).visual.state_dict()
     assert any(not torch.equal(trained[k], fresh[k]) for k in trained)
+    still = replace(config, text=str(folder / "clip.safetensors"), go_on=True, lr=0.0, steps=1)
+    pretrain_clip(still, folder / "again.safetensors", folder=folder / "again")
+    again = FrozenCLIP.load(tag=folder / "again.safetensors").clip.visual.state_dict()
+    assert all(torch.equal(trained[k], again[k]) for k in trained)
+    learned = [tokenizers_path(folder / f"{n}.safetensors") for n in ("clip", "again")]
+    first, second = (checkpoint.load(p, kind="tokenizers")[0] for p in learned)
+    assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
     monkeypatch.setattr(FrozenCLIP, "load", classmethod(lambda cls, name, tag=None: clip))
     before = clip.identity.sha256
@@ -210,10 +230,11 @@ def test_the_whole_recipe(built, monkeypatch):
         assert checkpoint.weights_sha256(clip.clip.state_dict()) == before
         model = load(folder / f"{name}.safetensors", clip=clip)
         assert model.tokenizers == ("superpoint", "radius") and model.trained
-        assert model.recipe["label_free"] == (name == "free")
+        assert model.recipe["label_free"] == (name == "free") and model.recipe["knows_metres"]
         rows = (work / "superpoint" / "log.jsonl").read_text().splitlines()
         watched = {"masked", "clustering", "prototype_entropy", "alignment"}
         assert watched & set(json.loads(rows[0])) == (set() if name == "free" else watched)
+        assert json.loads(rows[0])["size"] > 0
 
 
 def test_a_killed_run_ends_like_an_uninterrupted_one(built, tmp_path):
@@ -380,7 +401,7 @@ def scene_of(count: int, names: int, seed: int = 0) -> NamedTokens:
     rng = np.random.default_rng(seed)
     inputs = TokenInputs(
         rng.normal(size=(count, 32, 7)).astype(np.float32),
-        rng.normal(size=(count, 22)).astype(np.float32),
+        rng.normal(size=(count, 27)).astype(np.float32),
         rng.normal(size=(count, 3)).astype(np.float32),
     )
     share = rng.dirichlet(np.ones(names), count).astype(np.float32)
@@ -391,8 +412,10 @@ def test_token_batch_pads_and_weighs():
     scenes = [scene_of(9, 4), scene_of(5, 4, 1)]
     scenes[0].share[2] = 0
     scenes[0].share[3] = [0.5, 0, 0, 0]
-    inputs, valid, share, weight = token_batch(scenes, torch.Generator().manual_seed(0))
-    assert [tuple(i.shape[:2]) for i in inputs] == [(2, 9)] * 3
+    batch = token_batch(scenes, torch.Generator().manual_seed(0))
+    valid, share, weight = batch.valid, batch.share, batch.weight
+    assert [tuple(i.shape[:2]) for i in batch.inputs] == [(2, 9)] * 3
+    assert batch.pitch.isnan().all() and batch.told[:, 0].isnan().all()
     assert valid.sum(dim=1).tolist() == [9, 5] and (share[1, 5:] == 0).all()
     assert weight[0, 2] == 0 and weight[0, 3] == 0.5 and (weight[1, 5:] == 0).all()
     torch.testing.assert_close(share[0, 3], torch.tensor([1.0, 0, 0, 0]))

@@ -59,14 +59,16 @@ def test_probes_have_a_table_of_their_own():
 
 def test_an_ablation_has_a_table_per_part():
     first = {"variant": "kNN, metric", "cpu_s": 61.6, "token_cosine": 0.51239, "mIoU": 12.34}
-    parts = {"tokens": [first, first | {"variant": "superpoints", "mIoU": 20.0}]}
+    second = first | {"variant": "superpoints", "mIoU": 20.0, "mIoU, told metres": 21.0}
+    parts = {"tokens": [first, second]}
     stated = {"steps": 90, "scenes": 300, "held_out": 15, "seeds": [0, 1], "scales": [0.01, 1.0]}
     text = results.document({"a.json": {"ablation": parts, "stated": stated}}, PUBLISHED)
     assert (
         "90 steps on 300 scenes, of which 15 were kept apart; seeds 0, 1; scales 0.01, 1." in text
     )
-    assert "| tokens | cpu_s | token_cosine | mIoU |" in text
-    assert "| kNN, metric | 62 | 0.512 | 12.3 |" in text and "| superpoints | 62 |" in text
+    assert "| tokens | cpu_s | token_cosine | mIoU | mIoU, told metres |" in text
+    assert "| kNN, metric | 62 | 0.512 | 12.3 |  |" in text
+    assert "| superpoints | 62 | 0.512 | 20.0 | 21.0 |" in text
 
 
 def test_plot_is_svg_with_a_line_per_tokenizer():
@@ -125,3 +127,9 @@ def test_real_clip_runs_with_random_weights_of_a_real_architecture(tmp_path):
         ("scannet", "self"),
     ]
     assert len(found["objects"]) == 2 and list((tmp_path / "text").glob("*.npy"))
+
+
+def test_a_row_that_was_told_the_unit_says_so():
+    rows = [ROW, ROW | {"unit": "m", "mIoU": 51.0}]
+    text = results.document({"a.json": {"rows": rows}}, PUBLISHED)
+    assert "| superpoint normalised, unit told (m) | 1 | 51.0" in text

@@ -11,11 +11,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from s4token.describe import describe
 from s4token.metrics import partition_agreement
 from s4token.propagation import propagation_matrix
 from s4token.segment import segment
 from s4token.superpoints import Superpoints
-from s4token.tokenizer import describe
 
 FACTORS = (0.001, 0.0254, 0.3048, 1000.0, float(np.random.default_rng(5).uniform(0.1, 100)))
 FIELDS = ("samples", "shape", "centers")

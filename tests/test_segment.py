@@ -12,7 +12,6 @@ from test_propagation import slow_matrix
 from s4token.grouping import KNN, Radius
 from s4token.segment import (
     BACKGROUND,
-    BALANCE,
     TEMPLATES,
     best_prompt,
     check_prompts,
@@ -82,23 +81,6 @@ def test_negatives_win_their_points():
     assert (answer("chair", "rug", threshold=0, negatives=["rug"]) == [[1], [0]]).all()
 
 
-def test_a_word_that_resembles_everything_does_not_swallow_the_rest(monkeypatch):
-    """Part of a word's mean cosine is taken off: the word that stands out wins its points."""
-    encoding = patches("table", "table", "table", "rug")
-    features = encoding.features.copy()
-    features[3, WORDS.index("table")], features[3, WORDS.index("chair")] = 0.6, 0.45
-    encoding = Encoding(encoding.cloud, encoding.groups, features, features[0])
-
-    def last():
-        labels = segment(Words(), encoding, ["chair", "table"], threshold=0).labels
-        assert (labels[:180] == 2).all()
-        return np.unique(labels[180:]).tolist()
-
-    assert last() == [1]
-    monkeypatch.setattr(sys.modules[segment.__module__], "BALANCE", 0.0)
-    assert last() == [2]
-
-
 def test_temperature_decides_how_sure():
     sure = [
         segment(Words(), patches("chair"), ["chair", "table"], temperature=t).confidence.mean()
@@ -137,7 +119,7 @@ def test_segment_equals_the_slow_twin(grouping, negatives):
 
     asked = Words().encode_text([*prompts, *negatives, *BACKGROUND])
     cosine = encoding.features @ asked.T
-    power = np.exp((cosine - BALANCE * cosine.mean(axis=0)) / 0.3)
+    power = np.exp(cosine / 0.3)
     probability = power / power.sum(axis=1, keepdims=True)
     weights = slow_matrix(cloud, groups)
     for i in range(500):

@@ -8,7 +8,7 @@ from s4token.catalog import GENERATORS, Maker
 from s4token.furnishing import RECIPES, Furnisher, _overlap, decorate
 from s4token.materials import PATTERNS, Material, paint
 from s4token.shapes import Piece, Pose, box, cushion, cylinder, group, rod
-from s4token.synthetic import LEAST, ROOM_KINDS, Named, room, tabletop
+from s4token.synthetic import LEAST, ROOM_KINDS, Named, room, single, tabletop
 
 EXPECTED = {
     "living": {"sofa", "tv"},
@@ -238,3 +238,14 @@ def test_tabletop_is_small_and_laden():
 def test_bad_input(call, match):
     with pytest.raises(ValueError, match=match):
         call()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_thing_alone_has_nothing_around_it(seed):
+    scan = single(seed, points=5000)
+    again = single(seed, points=5000)
+    assert (scan.cloud.points == again.cloud.points).all() and (scan.labels == again.labels).all()
+    assert not {"wall", "floor", "ceiling"} & set(scan.classes) and (scan.labels > 0).all()
+    assert 4000 < len(scan.cloud) <= 5000
+    low, high = scan.cloud.points.min(axis=0), scan.cloud.points.max(axis=0)
+    assert (high - low).max() < 5

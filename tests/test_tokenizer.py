@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from s4token.grouping import KNN, Radius
-from s4token.superpoints import Superpoints
-from s4token.tokenizer import (
+from s4token.describe import (
     EQUAL,
+    LENGTHS,
     SAMPLE_CHANNELS,
     SAMPLES,
     SHAPE_CHANNELS,
     TokenInputs,
-    Tokenizer,
-    collate,
     describe,
     quarter_turns,
     token_centers,
     token_pitch,
 )
+from s4token.grouping import KNN, Radius
+from s4token.superpoints import Superpoints
+from s4token.tokenizer import Tokenizer, collate
 from s4token.types import Groups, PointCloud
 
 FIELDS = ("samples", "shape", "centers")
@@ -92,13 +92,22 @@ def test_shape_equals_its_definition():
     groups = Superpoints(20)(cloud())
     inputs = describe(cloud(), groups)
     assert inputs.samples.shape == (20, SAMPLES, SAMPLE_CHANNELS)
-    assert inputs.shape.shape == (20, SHAPE_CHANNELS)
+    assert inputs.shape.shape == (20, SHAPE_CHANNELS + LENGTHS)
     for m in range(20):
         expected = slow_shape(cloud(), groups, m)
         np.testing.assert_allclose(inputs.shape[m, : len(expected)], expected, atol=1e-4)
     centers = token_centers(cloud().points, groups)
     expected = (centers - centers.mean(axis=0)) / token_pitch(centers)
     np.testing.assert_allclose(inputs.centers, expected, atol=1e-5)
+    assert inputs.pitch == token_pitch(centers)
+    floor = np.quantile(cloud().points[:, 2], 0.01)
+    for m, members in enumerate(groups):
+        own = cloud().points[members]
+        radius = np.sqrt(2 * ((own - own.mean(axis=0)) ** 2).sum(axis=1).mean())
+        wide, deep, rise = np.ptp(own, axis=0)
+        ends = own[:, 2].min() - floor, own[:, 2].max() - floor
+        expected = np.array([radius, np.hypot(wide, deep), rise, *ends]) / inputs.pitch
+        np.testing.assert_allclose(inputs.shape[m, SHAPE_CHANNELS:], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("factor", [0.001, 0.3048, 1000.0])
@@ -205,7 +214,7 @@ def test_odd_clouds_give_finite_numbers(points, normalise):
 
 def test_single_token():
     inputs = describe(cloud(), Groups.from_labels(np.zeros(900, int)))
-    assert inputs.shape.shape == (1, SHAPE_CHANNELS) and (inputs.centers == 0).all()
+    assert inputs.shape.shape == (1, SHAPE_CHANNELS + LENGTHS) and (inputs.centers == 0).all()
 
 
 def test_collate_pads_and_says_where():
@@ -221,20 +230,28 @@ def looking(width=48, hidden=32):
     """Return a tokenizer whose tokens look at each other, which a new one has yet to learn."""
     torch.manual_seed(0)
     tokenizer = Tokenizer(width, hidden=hidden)
-    for neighbours in tokenizer.neighbours:
-        torch.nn.init.normal_(neighbours.out.weight, std=0.3)
+    assert tokenizer.size is not None
+    for last in (*(n.out for n in tokenizer.neighbours), tokenizer.size.vote[2]):
+        torch.nn.init.normal_(last.weight, std=0.3)
+    torch.nn.init.normal_(tokenizer.size.tell[2].weight, std=0.3)
     return tokenizer
+
+
+def embed(tokenizer, *arrays):
+    """Return embeddings of scenes whose size is known."""
+    return tokenizer(*arrays, told=torch.tensor([[-1.0, 1.0]] * len(arrays[0])))[0]
 
 
 def test_tokenizer_shapes_gradients_and_batch_independence():
     tokenizer = looking()
     inputs = [describe(cloud(), Superpoints(m)(cloud())) for m in (5, 9)]
     *arrays, valid = collate(inputs)
-    out = tokenizer(*arrays, valid)
-    assert out.shape == (2, 9, 48)
-    alone = tokenizer(*collate(inputs[:1])[:3])
+    out, size = tokenizer(*arrays, valid)
+    assert out.shape == (2, 9, 48) and size.shape == (2,)
+    alone, own = tokenizer(*collate(inputs[:1])[:3])
     torch.testing.assert_close(out[0, :5], alone[0], atol=1e-5, rtol=1e-5)
-    out[:, :5].sum().backward()
+    torch.testing.assert_close(size[:1], own)
+    (out[:, :5].sum() + size.sum()).backward()
     silent = [name for name, p in tokenizer.named_parameters() if not (p.grad != 0).any()]
     assert silent == []
 
@@ -243,15 +260,14 @@ def test_tokens_look_at_the_nearest_fifteen_and_no_further():
     tokenizer = looking()
     *arrays, _ = collate([describe(cloud(), Superpoints(40)(cloud()))])
     samples, _, centers = arrays
-    base = tokenizer(*arrays)
     order = torch.cdist(centers[0], centers[0]).argsort(dim=1)
     # With one layer of looking around, which the second would widen.
     torch.nn.init.zeros_(tokenizer.neighbours[1].out.weight)
-    base = tokenizer(*arrays)
+    base = embed(tokenizer, *arrays)
     for token in (0, 7, 23):
         changed = samples.clone()
         changed[0, token, :, 3:6] += 0.7
-        moved = (tokenizer(changed, *arrays[1:]) - base).abs().amax(dim=2)[0] > 1e-6
+        moved = (embed(tokenizer, changed, *arrays[1:]) - base).abs().amax(dim=2)[0] > 1e-6
         # The farthest of the sixteen weighs nothing, so that no rounding decides which one it is.
         expected = (order[:, :15] == token).any(dim=1)
         assert moved.tolist() == expected.tolist()
@@ -268,7 +284,7 @@ def test_which_neighbour_is_the_last_does_not_matter():
     out = []
     for hair in (-1e-4, 1e-4):
         swapped[0, index[15]] = centers[0, 0] + (middle - centers[0, 0]) * (1 + hair)
-        out.append(tokenizer(samples, shape, swapped)[0, 0])
+        out.append(embed(tokenizer, samples, shape, swapped)[0, 0])
     assert (out[0] - out[1]).abs().max() < 1e-3 * out[0].abs().max()
 
 
@@ -284,10 +300,10 @@ def test_tokenizer_does_not_depend_on_the_order_of_samples():
 def test_every_input_matters():
     tokenizer = looking()
     arrays = collate([describe(cloud(), Superpoints(9)(cloud()))])[:3]
-    base = tokenizer(*arrays)
+    base, _ = tokenizer(*arrays)
     for changed in range(3):
         for channel in range(arrays[changed].shape[-1]):
             other = [a.clone() for a in arrays]
             other[changed][..., channel] += 0.5
-            moved = (tokenizer(*other) - base).abs().max()
+            moved = (tokenizer(*other)[0] - base).abs().max()
             assert moved > 1e-5, f"{FIELDS[changed]} channel {channel} is not read"

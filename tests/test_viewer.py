@@ -289,18 +289,19 @@ def test_a_made_up_click_is_refused(action, label):
 @pytest.mark.parametrize("value", [None, "0.3", float("nan"), float("inf"), True, [1]])
 def test_a_made_up_threshold_is_refused(value):
     with pytest.raises(ValueError, match="Threshold: expected a number"):
-        Controls.of("", "", value, "knn", "Labels", None, "raw", 100, "")
+        Controls.of("", "", value, "knn", "Labels", None, "raw", 100, "", "")
 
 
 def test_controls_are_clamped():
-    c = Controls.of("a", None, 7, None, "Nonsense", 3, "x", 0, "")
-    assert (c.threshold, c.tokenizer, c.view, c.heat, c.scale, c.cut) == (
+    c = Controls.of("a", None, 7, None, "Nonsense", 3, "x", 0, "furlong", "")
+    assert (c.threshold, c.tokenizer, c.view, c.heat, c.scale, c.cut, c.unit) == (
         0.99,
         "superpoint",
         "Colours",
         None,
         "normalised",
         0.05,
+        "",
     )
 
 

@@ -91,6 +91,35 @@ def test_a_tokenizer_is_encoded_once(app, opened, model):
     assert model.encoded == ["superpoint", "knn"]
 
 
+def test_another_unit_encodes_anew_and_keeps_words_and_corrections(app, opened, model):
+    events.ask(app, opened, Controls(prompts="red\nblue"))
+    assert app.store.get(opened).cloud.metres_per_unit is None
+    screen = events.choose_unit(app, opened, Controls(prompts="red\nblue", unit="cm"))
+    session = app.store.get(opened)
+    assert session.cloud.metres_per_unit == 0.01 and model.encoded == ["superpoint"] * 2
+    assert session.answer.classes == ("red", "blue") and list(session.layers) == [("superpoint", 1)]
+    sides = 0.01 * np.ptp(session.cloud.points, axis=0)
+    assert f"{' × '.join(f'{v:.2g}' for v in sides)} m</td>" in screen.stats
+    events.choose_tokenizer(app, opened, Controls(tokenizer="knn", unit="cm"))
+    assert app.store.get(opened).layer.encoding.cloud.metres_per_unit == 0.01
+    events.choose_unit(app, opened, Controls())
+    assert app.store.get(opened).cloud.metres_per_unit is None
+
+
+def test_a_unit_before_any_scan_is_for_the_next(app, handle, path):
+    assert "next scan" in events.choose_unit(app, handle, Controls(unit="ft")).status
+    events.open_file(app, handle, path, Controls(unit="ft"))
+    assert app.store.get(handle).cloud.metres_per_unit == 0.3048
+
+
+def test_an_estimated_size_is_said_to_be_one(app, handle, path, model):
+    model.guess = 0.5
+    screen = events.open_file(app, handle, path, Controls())
+    sides = 0.5 * np.ptp(app.store.get(handle).cloud.points, axis=0)
+    said = " × ".join(f"{v:.2g}" for v in sides)
+    assert f"about {said} m, estimated from what it shows" in screen.stats
+
+
 def test_a_picture_that_catches_up_leaves_the_answer_to_be_read(app, opened):
     c = Controls(prompts="red", view="Superpoints")
     assert events.redraw(app, opened, c).status

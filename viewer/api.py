@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import s4token
-from viewer import events
+from viewer import answers, events
 from viewer.controls import Controls, number
 from viewer.session import Session
 from viewer.shared import App
@@ -24,23 +24,26 @@ def segment(
     negatives: str = "",
     threshold: float = 0.3,
     tokenizer: str = "superpoint",
+    unit: str = "",
 ) -> tuple[Path, Mapping[str, Any]]:
     """Label an uploaded scan by words; returns a labelled PLY in ``folder`` and what was found.
 
-    Corrections made on a page take no part. Raises ValueError naming what is wrong.
+    unit: of the coordinates, "" to estimate it. Corrections made on a page take no part.
+    Raises ValueError naming what is wrong.
     """
     if not scan:
         raise ValueError("scan: upload a file, with gradio_client by handle_file(path).")
     path = Path(scan)
     threshold = number("threshold", threshold, 0.0, 0.99)
-    c = Controls(str(words or ""), str(negatives or ""), threshold, str(tokenizer))
+    c = Controls(str(words or ""), str(negatives or ""), threshold, str(tokenizer), unit=unit)
     query = c.query()  # before the slow part
-    session = Session(path.name, events.read_cloud(path), tokenizer=c.tokenizer)
-    session = events.encoded(app, session, c.tokenizer, 1.0, events.quiet)
+    cloud = c.told(events.read_cloud(path))
+    session = Session(path.name, cloud, tokenizer=c.tokenizer)
+    session = answers.encoded(app, session, c.tokenizer, 1.0, answers.quiet)
     handle = app.store.open()
     try:  # the store knows whether there is room for it
         session, _ = app.store.update(handle, lambda _: session)
-        session = events.answered(app, session, query)
+        session = answers.answered(app, session, query)
     finally:
         app.store.close(handle)
     assert session.cloud is not None and session.answer is not None

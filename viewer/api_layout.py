@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from s4token import UNITS
 from viewer import api
 from viewer.events import TOKENIZERS, Screen
 from viewer.guard import guarded
@@ -27,13 +28,13 @@ def endpoints(app: App) -> None:
     atexit.register(shutil.rmtree, root, ignore_errors=True)
 
     def segment(
-        scan: str, words: str, negatives: str, threshold: float, tokenizer: str
+        scan: str, words: str, negatives: str, threshold: float, tokenizer: str, unit: str
     ) -> tuple[str, Any]:
         """Label an uploaded scan by words, one class per line."""
         for old in root.iterdir():  # Gradio has made its copy of the last answer
             shutil.rmtree(old, ignore_errors=True)
         found = guarded(
-            lambda: api.segment(app, root, scan, words, negatives, threshold, tokenizer)
+            lambda: api.segment(app, root, scan, words, negatives, threshold, tokenizer, unit)
         )
         if isinstance(found, Screen):
             raise gr.Error(found.status or "", print_exception=False)
@@ -49,11 +50,12 @@ def endpoints(app: App) -> None:
         negatives = gr.Textbox("", label="words whose points stay unlabelled")
         threshold = gr.Number(0.3, label="least probability of a label, 0 to 0.99")
         tokenizer = gr.Radio(list(TOKENIZERS), value="superpoint", label="tokenizer")
+        unit = gr.Dropdown(["", *UNITS], value="", label="unit of the coordinates")
         labelled = gr.File(label="labelled PLY")
         found = gr.JSON(label="classes with their points, and where they came from")
         gr.Button().click(
             segment,
-            [scan, words, negatives, threshold, tokenizer],
+            [scan, words, negatives, threshold, tokenizer, unit],
             [labelled, found],
             api_name="segment",
             **HEAVY,

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 import s4token
-from viewer import drawing, events, panels, scene, scores, thresholds
+from viewer import answers, drawing, events, panels, scene, scores, thresholds
 from viewer.controls import Controls
 from viewer.events import Report, quiet
 from viewer.session import Layer, Session
@@ -72,7 +72,7 @@ def compare(
     jobs = [(t, f) for t in present for f in dict.fromkeys((1.0, factor))]
     for i, (tokenizer, times) in enumerate(jobs):
         step = _part(report, i, len(jobs), f"{events.TOKENIZERS[tokenizer]} {_factor(times)}")
-        session = events.encoded(app, session, tokenizer, times, step)
+        session = answers.encoded(app, session, tokenizer, times, step)
     note = _remember(app, handle, session)
     out = {t: _panel(app, session, t, c, choice) for t in present}
     said = f"Same scan, same model, {_factor(factor) or 'original units'}."

@@ -6,10 +6,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from s4token import synonyms
+from s4token import UNITS, PointCloud, synonyms
 from viewer.colors import PALETTES
 from viewer.figures import Look
 from viewer.session import Query
@@ -26,7 +26,7 @@ class Controls:
 
     prompts, negatives: text, one per line; threshold: least probability of a label, in [0, 1);
     heat: prompt of the heatmap; scale: of its colours; cut: share of the height that is shown, in
-    (0, 1].
+    (0, 1]; unit: of the scan's coordinates, "" to estimate it.
     """
 
     prompts: str = ""
@@ -37,12 +37,13 @@ class Controls:
     heat: str | None = None
     scale: str = "normalised"
     cut: float = 1.0
+    unit: str = ""
     look: Look = field(default_factory=Look)
 
     @classmethod
     def of(cls, *values: Any) -> Controls:
         """Check raw component values, the look last and as JSON text."""
-        prompts, negatives, threshold, tokenizer, view, heat, scale, cut, look = values
+        prompts, negatives, threshold, tokenizer, view, heat, scale, cut, unit, look = values
         return cls(
             str(prompts or ""),
             str(negatives or ""),
@@ -52,8 +53,13 @@ class Controls:
             heat if isinstance(heat, str) else None,
             scale if scale in SCALES else SCALES[0],
             number("Cut", cut, 5, 100) / 100,
+            unit if unit in UNITS else "",
             parse_look(look),
         )
+
+    def told(self, cloud: PointCloud) -> PointCloud:
+        """Return a cloud that knows the unit that was chosen."""
+        return replace(cloud, metres_per_unit=UNITS[self.unit] if self.unit else None)
 
     def query(self) -> Query:
         """Return what is asked; ValueError naming the field and the line."""

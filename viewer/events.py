@@ -6,25 +6,24 @@ returns a ``Screen``; what it cannot do it raises as ValueError with one line fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
 import s4token
 from s4token import PointCloud
 from viewer import detail, drawing, edits, links, panels, scene, thresholds
+from viewer.answers import Report, answered, encoded, quiet, unless_changed
 from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
 from viewer.figures import Look
 from viewer.overlay import corrected, divided
-from viewer.session import Layer, Query, Session
+from viewer.session import Session
 from viewer.shared import App
-
-Report = Callable[[float, str], None]
 
 ROOMS = {
     "living": ("Living room", 1_000_008),
@@ -58,10 +57,6 @@ class Screen:
     heat_choices: tuple[str, ...] | None = None
     heat: str | None = None
     prompts: str | None = None
-
-
-def quiet(fraction: float, stage: str) -> None:
-    """Report progress to nobody."""
 
 
 def open_room(app: App, handle: str, kind: str, c: Controls, report: Report = quiet) -> Screen:
@@ -134,7 +129,8 @@ def _labelled(path: Path) -> s4token.Scan | None:
 
 
 def _open(app: App, handle: str, session: Session, c: Controls, report: Report) -> Screen:
-    session = replace(session, tokenizer=c.tokenizer)
+    assert session.cloud is not None
+    session = replace(session, cloud=c.told(session.cloud), tokenizer=c.tokenizer)
     session = encoded(app, session, c.tokenizer, 1.0, report)
     said = [_opened(session)]
     if c.prompts.strip():
@@ -175,54 +171,6 @@ def _opened(session: Session) -> str:
     )
 
 
-def encoded(app: App, session: Session, tokenizer: str, factor: float, report: Report) -> Session:
-    """Return the session with the layer of (tokenizer, factor), encoded if it is missing."""
-    if (tokenizer, factor) in session.layers:
-        return session
-    assert session.cloud is not None
-    report(0.02, "Waiting for the model")
-    model = app.model()
-    if tokenizer not in model.tokenizers:
-        raise ValueError(
-            f"Tokenizer: this checkpoint has no {tokenizer!r:.40}; "
-            f"choose one of {', '.join(model.tokenizers)}."
-        )
-    cloud: PointCloud = session.cloud if factor == 1 else session.cloud.scaled(factor)
-    start = perf_counter()
-    encoding = model.encode(
-        cloud, tokenizer=tokenizer, progress=lambda f, s: report(0.05 + 0.85 * f, s)
-    )
-    if not encoding.seconds:
-        encoding = replace(encoding, seconds={"encode": perf_counter() - start})
-    report(0.95, "preparing answers")
-    # The first query pays for weights that all later ones share; let it be paid here.
-    s4token.point_scores(encoding, np.zeros((len(encoding.groups), 1), dtype=np.float32))
-    return session.with_layers({(tokenizer, factor): Layer.of(encoding)})
-
-
-def unless_changed(now: Session, before: Session, after: Session) -> Session:
-    """Return ``after``; ValueError when another event replaced scan or tokenizer meanwhile."""
-    if now.cloud is not before.cloud or now.tokenizer != before.tokenizer:
-        raise ValueError("Scan: another one was opened meanwhile; this answer was dropped.")
-    return after
-
-
-def answered(app: App, session: Session, query: Query) -> Session:
-    """Return the session with the answer to a query."""
-    answer = s4token.segment(
-        app.model(),
-        session.layer.encoding,
-        query.prompts,
-        negatives=query.negatives,
-        threshold=query.thresholds,
-    )
-    answer = thresholds.answered(answer, session.layer)
-    same = answer.classes == session.query.prompts
-    return replace(
-        session, query=query, answer=answer, hidden=session.hidden if same else frozenset()
-    )
-
-
 def ask(app: App, handle: str, c: Controls) -> Screen:
     """Compare the open scan with the prompts."""
     before = app.store.get(handle)
@@ -247,11 +195,30 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     """Show the scan through another tokenizer, encoding it once."""
     before = app.store.get(handle)
     layer = encoded(app, before, c.tokenizer, 1.0, report).layers[c.tokenizer, 1.0]
-    current = app.store.get(handle)  # words may have been asked while the encoder ran
-    session = replace(current.with_layers({(c.tokenizer, 1.0): layer}), tokenizer=c.tokenizer)
-    if current.answer is not None:
-        session = answered(app, session, current.query)
-    session, note = app.store.update(handle, lambda now: unless_changed(now, current, session))
+    now = app.store.get(handle)  # words may have been asked while the encoder ran
+    session = replace(now.with_layers({(c.tokenizer, 1.0): layer}), tokenizer=c.tokenizer)
+    return _asked_again(app, handle, now, session, c)
+
+
+def choose_unit(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
+    """Encode the open scan anew, in the unit that was chosen."""
+    if not app.store.has_scan(handle):
+        return Screen(status="Unit: the next scan is read in it.")
+    before = app.store.get(handle)
+    assert before.cloud is not None
+    session = replace(before, cloud=c.told(before.cloud), layers=MappingProxyType({}))
+    session = encoded(app, session, before.tokenizer, 1.0, report)
+    now = app.store.get(handle)
+    unless_changed(now, before, session)
+    session = replace(now, cloud=session.cloud, layers=session.layers)
+    return _asked_again(app, handle, now, session, c)
+
+
+def _asked_again(app: App, handle: str, before: Session, session: Session, c: Controls) -> Screen:
+    """Answer the words of a scan that was encoded anew."""
+    if before.answer is not None:
+        session = answered(app, session, before.query)
+    session, note = app.store.update(handle, lambda now: unless_changed(now, before, session))
     return _screen(app, handle, session, c, f"{_opened(session)} {note}".strip())
 
 

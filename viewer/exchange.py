@@ -12,7 +12,7 @@ import numpy as np
 
 import s4token
 from s4token import Labelling
-from viewer import events
+from viewer import answers, events
 from viewer.controls import Controls, number, parse_prompts
 from viewer.corrections import FIRST, NONE, UNLABELLED
 from viewer.events import Screen
@@ -183,7 +183,7 @@ def load(
     if corrections is None:
         raise ValueError("Import: the corrections of this scan could not be opened.")
     query = query_of(found.provenance)
-    asked = before if query is None else events.answered(app, before, query)
+    asked = before if query is None else answers.answered(app, before, query)
     values, names = _used(*_values(found, asked, restored=query is not None))
     with app.desk.lock:
         if not app.desk.owns(handle):
@@ -191,7 +191,7 @@ def load(
                 "Import: this scan is being corrected on another page. Choose the view Annotate "
                 "to go on here."
             )
-        now, note = app.store.update(handle, lambda s: events.unless_changed(s, before, asked))
+        now, note = app.store.update(handle, lambda s: answers.unless_changed(s, before, asked))
         try:
             change = corrections.take(values, names, found.instances)
         except (ValueError, OSError):

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from s4token import UNITS
 from viewer import edit_messages, edits, events, panels, thresholds
 from viewer.api_layout import endpoints
 from viewer.colors import PALETTES
@@ -108,7 +109,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
         with gr.Column(scale=0, min_width=264, elem_id="s4-left"):
             rooms, upload = _scene_controls()
             prompts, find, examples = _prompt_controls()
-            negatives, threshold, tokenizer = _refine_controls()
+            negatives, threshold, tokenizer, unit = _refine_controls()
         with gr.Column(scale=1, min_width=480, elem_id="s4-right"):
             status = gr.HTML(WELCOME, elem_id="s4-status", js_on_load=None)
             # Not in a column that is shown later: that would show what is hidden in it, too.
@@ -126,7 +127,8 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
     page = Page(
         handle=handle, badge=badge, status=status, settings=settings, again=again, empty=empty,
         work=work, prompts=prompts,
-        negatives=negatives, threshold=threshold, tokenizer=tokenizer, look=look, **parts,
+        negatives=negatives, threshold=threshold, tokenizer=tokenizer, unit=unit, look=look,
+        **parts,
     )  # fmt: skip
     _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
     _wire_query(app, page, find)
@@ -166,7 +168,7 @@ def _prompt_controls() -> tuple[Any, Any, list[tuple[Any, str]]]:
     return prompts, find, examples
 
 
-def _refine_controls() -> tuple[Any, Any, Any]:
+def _refine_controls() -> tuple[Any, Any, Any, Any]:
     gr.HTML("<h3><span>3</span> Refine</h3>", js_on_load=None)
     threshold = gr.Slider(
         0, 0.95, value=0.3, step=0.05, label="Threshold", elem_id="s4-threshold",
@@ -180,7 +182,12 @@ def _refine_controls() -> tuple[Any, Any, Any]:
         [(text, name) for name, text in events.TOKENIZERS.items()],
         value="superpoint", label="Tokenizer", elem_id="s4-tokenizer",
     )  # fmt: skip
-    return negatives, threshold, tokenizer
+    unit = gr.Dropdown(
+        [("estimate it", ""), *((name, name) for name in UNITS)], value="",
+        label="Unit of the coordinates", elem_id="s4-unit", filterable=False,
+        info="Known sizes help to tell things apart",
+    )  # fmt: skip
+    return negatives, threshold, tokenizer, unit
 
 
 def _picture() -> tuple[dict[str, Any], Exchange]:
@@ -241,6 +248,7 @@ def _wire_scene(
     for button, text in examples:
         button.click(long(events.example, app, text), page.inputs, **wire)
     page.tokenizer.input(long(events.choose_tokenizer, app), page.inputs, **wire)
+    page.unit.input(long(events.choose_unit, app), page.inputs, **wire)
 
 
 def _wire_query(app: App, page: Page, find: Any) -> None:

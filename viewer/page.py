@@ -19,7 +19,7 @@ from viewer.shared import App
 
 QUICK = {"show_progress": "hidden", "concurrency_id": "prompt", "concurrency_limit": 4}
 CONTROLS = (
-    "prompts", "negatives", "threshold", "tokenizer", "view", "heat", "scale", "cut",
+    "prompts", "negatives", "threshold", "tokenizer", "view", "heat", "scale", "cut", "unit",
 )  # fmt: skip
 """Controls that events read, in the order of ``Controls.of``."""
 DRAWN = ("view", "heat", "scale", "cut")
@@ -47,6 +47,7 @@ class Page:
     negatives: Any
     threshold: Any
     tokenizer: Any
+    unit: Any
     view: Any
     heat: Any
     scale: Any

@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from viewer import events, panels
+from viewer import answers, events, panels
 from viewer.controls import Controls
 from viewer.curves import curves
 from viewer.events import Report, Screen, quiet
@@ -174,8 +174,8 @@ def use(app: App, name: str, handle: str, c: Controls, report: Report = quiet) -
     before = app.store.get(handle)
     tokenizer = before.tokenizer if before.tokenizer in model.tokenizers else model.tokenizers[0]
     blank = replace(before, layers=MappingProxyType({}), tokenizer=tokenizer, answer=None)
-    fresh = events.encoded(here, blank, tokenizer, 1.0, report)
-    app.store.update(handle, lambda now: events.unless_changed(now, before, fresh))
+    fresh = answers.encoded(here, blank, tokenizer, 1.0, report)
+    app.store.update(handle, lambda now: answers.unless_changed(now, before, fresh))
     app.checkpoints.choose(handle, path)
     c = replace(c, tokenizer=tokenizer)
     if before.answer is None:

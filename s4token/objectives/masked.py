@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from s4token.describe import SHAPE_CHANNELS
 from s4token.tokenizer import Tokenizer
 
 BLOCKS = 12
@@ -72,6 +73,7 @@ class MaskedModelling(nn.Module):
         inputs: tuple[Tensor, Tensor, Tensor],
         valid: Bool[Tensor, "B T"],
         generator: torch.Generator,
+        told: Tensor | None = None,
     ) -> tuple[Float[Tensor, "B T D"], Bool[Tensor, "B T"]]:
         """Return the embeddings of a scene with masked tokens, and which they are."""
         samples, shape, centers = inputs
@@ -83,7 +85,8 @@ class MaskedModelling(nn.Module):
         centers = torch.where(mask[..., None], moved, centers)
         content = tokenizer.content(samples, shape)
         content = torch.where(mask[..., None], self.blank.to(content.dtype), content)
-        return tokenizer.finish(content, centers, valid), mask
+        lengths = shape[..., SHAPE_CHANNELS:].masked_fill(mask[..., None], 0)
+        return tokenizer.finish(content, lengths, centers, valid, told)[0], mask
 
     def forward(
         self,

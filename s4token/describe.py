@@ -1,0 +1,212 @@
+"""What a tokenizer is told of each group of points, measured in NumPy once per cloud.
+
+With ``normalise="token"`` every length is a ratio (to the token's own radius, to the token pitch,
+to the cloud's height), so that the same cloud in other units gives the same numbers. With
+``normalise="none"``, the field's habit, lengths stay in the cloud's unit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from s4token.geometry import knn, pca_normals, rotation_to_z
+from s4token.types import Groups, PointCloud
+
+Normalise = Literal["token", "none"]
+SAMPLES = 32
+SAMPLE_CHANNELS = 7
+SHAPE_CHANNELS = 22
+"""Columns of ``TokenInputs.shape`` before the lengths."""
+LENGTHS = 5
+"""Lengths behind: radius, extents in plan and upwards, bottom and top, in token pitches."""
+COLUMNS = SHAPE_CHANNELS + LENGTHS
+EQUAL = 0.002
+"""Difference of eigenvalue shares at which two directions count as nearly equal."""
+NOMINAL = 0.1
+"""Length in the scan's unit by which ``normalise="none"`` divides token-relative coordinates; a
+constant that only conditions the first layer."""
+
+
+@dataclass(frozen=True, eq=False)
+class TokenInputs:
+    """Hold what the tokenizer sees of M groups.
+
+    samples: (M, 32, 7) float32: position in the token, colour, height of 32 points of the group.
+    shape: (M, 27) float32: eigenvalues, orientation, extent, height, colour statistics, size; then
+    five lengths in token pitches (``LENGTHS``).
+    centers: (M, 3) float32: token centres about their mean, in token pitches (or the unit).
+    pitch: the token pitch in the cloud's unit; in a training scene in metres, NaN if unknown.
+    """
+
+    samples: Float[np.ndarray, "M K C"]
+    shape: Float[np.ndarray, "M S"]
+    centers: Float[np.ndarray, "M 3"]
+    pitch: float = np.nan
+
+    def select(self, keep: np.ndarray) -> TokenInputs:
+        """Return some of the tokens."""
+        return TokenInputs(self.samples[keep], self.shape[keep], self.centers[keep], self.pitch)
+
+
+def token_centers(points: Float[np.ndarray, "N 3"], groups: Groups) -> Float[np.ndarray, "M 3"]:
+    """Return the mean point of every group, float64, in the cloud's unit."""
+    members = np.asarray(points, np.float64)[groups.index]
+    return np.add.reduceat(members, groups.offsets[:-1]) / groups.sizes[:, None]
+
+
+def token_pitch(centers: Float[np.ndarray, "M 3"]) -> float:
+    """Return the median distance from a token's centre to its nearest other; 1 if there is none."""
+    if len(centers) < 2:
+        return 1.0
+    distance = knn(centers, 2)[1][:, 1]
+    distance = distance[distance > 0]
+    return float(np.median(distance)) if len(distance) else 1.0
+
+
+def _sample_columns(groups: Groups, spread: np.ndarray) -> np.ndarray:
+    """Pick 32 members of every group, evenly through its members sorted by ``spread``.
+
+    Sorting by a property of the points keeps the choice independent of their order in the file.
+    Groups of fewer points repeat theirs.
+    """
+    group = np.repeat(np.arange(len(groups)), groups.sizes)
+    order = np.lexsort((spread, group))
+    steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
+    position = groups.offsets[:-1, None] + np.floor(steps * groups.sizes[:, None]).astype(np.int64)
+    return order[position]
+
+
+def _group_mean(values: np.ndarray, groups: Groups) -> np.ndarray:
+    return np.add.reduceat(values, groups.offsets[:-1]) / groups.sizes[:, None]
+
+
+def _eigen(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return eigenvalue shares (ascending), |normal| and |axis| of every group's covariance.
+
+    Both along +z, and both fading into the mean over directions as eigenvalues become equal: the
+    normal of a line would hang on rounding.
+    """
+    outer = np.einsum("li,lj->lij", relative, relative).reshape(-1, 9)
+    covariance = _group_mean(outer, groups).reshape(-1, 3, 3)
+    trace = np.trace(covariance, axis1=1, axis2=2)
+    safe = np.where(trace > 0, trace, 1.0)
+    values, vectors = np.linalg.eigh(covariance / safe[:, None, None])
+    square = vectors[:, 2, :] ** 2
+    along = []
+    for distance in (values - values[:, :1], values[:, 2:] - values):
+        weight = np.exp(-distance / EQUAL)
+        along.append(np.sqrt((weight * square).sum(axis=1) / weight.sum(axis=1)))
+    return np.clip(values, 0, 1), along[0], along[1]
+
+
+def _radii(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, float]:
+    """Return every group's radius, sqrt(2) times its points' spread, and the median.
+
+    Groups without extent take the median of the others, 1 if there is none.
+    """
+    square = (relative**2).sum(axis=1, keepdims=True)
+    radius = np.sqrt(2 * _group_mean(square, groups)[:, 0])
+    median = float(np.median(radius[radius > 0])) if (radius > 0).any() else 1.0
+    return np.where(radius > 0, radius, median), median
+
+
+def _member_colors(cloud: PointCloud, groups: Groups) -> np.ndarray:
+    """Return the colours of all members in [-1, 1]; mid grey where the cloud has none."""
+    if cloud.colors is None:
+        return np.zeros((len(groups.index), 3))
+    return cloud.colors[groups.index].astype(np.float64) * 2 - 1
+
+
+def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token") -> TokenInputs:
+    """Measure every group of a cloud, with the cloud's ``up`` turned to +z.
+
+    Clouds without colours read as mid grey with a flag that says so.
+    """
+    points = np.asarray(cloud.points, dtype=np.float64) - cloud.points.min(axis=0)
+    points = points @ rotation_to_z(cloud.up).T
+    low, high = np.quantile(points[:, 2], (0.01, 0.99))
+    height = float(high - low) or 1.0
+    members = points[groups.index]
+    centers = token_centers(points, groups)
+    owner = np.repeat(np.arange(len(groups)), groups.sizes)
+    relative = members - centers[owner]
+    own, median = _radii(relative, groups)
+    pitch = token_pitch(centers)
+    if normalise == "token":
+        unit, center_unit, height_unit, size_unit = own, pitch, height, median
+    else:
+        unit, center_unit, height_unit, size_unit = np.full_like(own, NOMINAL), 1.0, 1.0, NOMINAL
+    level = (members[:, 2] - low) / height_unit
+    color = _member_colors(cloud, groups)
+
+    columns = _sample_columns(groups, relative @ np.array([0.577, 0.211, 0.789]))
+    samples = np.concatenate(
+        [
+            (relative / unit[owner, None])[columns],
+            color[columns],
+            np.clip(level, -3, 3)[columns][..., None],
+        ],
+        axis=2,
+    )
+    values, normal_up, axis_up = _eigen(relative / unit[owner, None], groups)
+    lower = np.minimum.reduceat(relative, groups.offsets[:-1])
+    upper = np.maximum.reduceat(relative, groups.offsets[:-1])
+    mean_color = _group_mean(color, groups)
+    spread = np.sqrt(np.maximum(_group_mean(color**2, groups) - mean_color**2, 0))
+    levels = [f.reduceat(level, groups.offsets[:-1])[:, None] for f in (np.minimum, np.maximum)]
+    shape = np.concatenate(
+        [
+            values,
+            normal_up[:, None],
+            axis_up[:, None],
+            (np.hypot(*(upper - lower)[:, :2].T) / unit)[:, None],
+            ((upper - lower)[:, 2] / unit)[:, None],
+            np.log(own / size_unit)[:, None],
+            *levels,
+            _group_mean(level[:, None], groups),
+            mean_color,
+            spread,
+            np.log(groups.sizes / np.median(groups.sizes))[:, None],
+            np.full((len(groups), 1), float(cloud.colors is not None)),
+            np.full((len(groups), 1), np.log(height / pitch) if normalise == "token" else height),
+            _surroundings(centers, normal_up),
+            token_lengths(members, groups, own, pitch, low),
+        ],
+        axis=1,
+    )
+    centered = (centers - centers.mean(axis=0)) / center_unit
+    bounded = lambda a: np.clip(a, -1e4, 1e4).astype(np.float32)  # noqa: E731
+    return TokenInputs(bounded(samples), bounded(shape), bounded(centered), pitch)
+
+
+def token_lengths(
+    members: np.ndarray, groups: Groups, radius: np.ndarray, pitch: float, floor: float
+) -> Float[np.ndarray, "M 5"]:
+    """Return radius, extents in plan and upwards, bottom and top of every group, in pitches."""
+    lower = np.minimum.reduceat(members, groups.offsets[:-1])
+    upper = np.maximum.reduceat(members, groups.offsets[:-1])
+    plan, rise = np.hypot(*(upper - lower)[:, :2].T), (upper - lower)[:, 2]
+    return np.stack([radius, plan, rise, lower[:, 2] - floor, upper[:, 2] - floor], axis=1) / pitch
+
+
+def quarter_turns(inputs: TokenInputs) -> list[TokenInputs]:
+    """Return the inputs of the cloud turned about the vertical by 0, 90, 180 and 270 degrees."""
+    out = [inputs]
+    for _ in range(3):
+        last = out[-1]
+        samples, centers = last.samples.copy(), last.centers.copy()
+        for turned, source in ((samples, last.samples), (centers, last.centers)):
+            turned[..., 0], turned[..., 1] = -source[..., 1], source[..., 0]
+        out.append(replace(inputs, samples=samples, centers=centers))
+    return out
+
+
+def _surroundings(centers: np.ndarray, normal_up: np.ndarray) -> np.ndarray:
+    """Return how planar the neighbouring centres lie and how level they are, (M, 2)."""
+    index, _ = knn(centers, 9)
+    _, values = pca_normals(centers, index)
+    return np.stack([values[:, 0], normal_up[index].mean(axis=1)], axis=1)
