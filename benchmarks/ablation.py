@@ -75,7 +75,7 @@ OBJECTIVES: dict[str, dict[str, float]] = {
     "alignment with names": {"distillation": 0.0, "alignment": 1.0},
     "alignment with names, distillation": {"distillation": 0.2, "alignment": 1.0},
 }
-PROPAGATION = {1.0: "own superpoint alone", 0.5: "both", 0.0: "nearest anchors, across borders"}
+PROPAGATION = {1.0: "own superpoint alone", 0.75: "both", 0.0: "nearest anchors, across borders"}
 SCALES = (0.01, 1.0, 100.0)
 PARTS = ("tokens", "objectives", "propagation")
 Row = dict[str, Any]

@@ -13,18 +13,18 @@ from s4token.types import Groups, PointCloud
 ANCHORS = 16
 """Points per token that stand for it when features are propagated."""
 NEAREST = 4
-OWN = 0.5
+OWN = 0.75
 """Share of a point's feature that comes from its own superpoint, whatever lies around it."""
 
 
 def propagation_matrix(cloud: PointCloud, groups: Groups) -> csr_matrix:
     """Return the (N, M) row-stochastic weights that carry token features to points.
 
-    Superpoints: half from the point's own superpoint, half by inverse squared distance from the
-    nearest anchors (16 points of every superpoint), so that features are constant well inside a
-    superpoint and blend across its border over a distance that grows with its size. Overlapping
-    groups: inverse squared distance to the nearest centres alone (PointNet++, arXiv 1706.02413,
-    equation 2).
+    Superpoints: three quarters from the point's own superpoint, the rest by inverse squared
+    distance from the nearest anchors (16 points of every superpoint), so that features are constant
+    well inside a superpoint and blend across its border over a distance that grows with its size.
+    Overlapping groups: inverse squared distance to the nearest centres alone (PointNet++, arXiv
+    1706.02413, equation 2).
     """
     points = np.asarray(cloud.points, dtype=np.float64)
     partition = groups.is_partition

@@ -26,11 +26,11 @@ def slow_matrix(cloud, groups):
     for i in range(len(points)):
         weight = 1 / ((apart[i, near[i]] / unit) ** 2 + 1e-6)
         weight /= weight.sum()
-        share = 0.5 if groups.is_partition else 1.0
+        share = 0.25 if groups.is_partition else 1.0
         for a, w in zip(near[i], weight, strict=True):
             out[i, owner[a]] += share * w
         if groups.is_partition:
-            out[i, groups.labels[i]] += 0.5
+            out[i, groups.labels[i]] += 0.75
     return out
 
 
@@ -62,7 +62,7 @@ def test_matrix_gives_every_point_weights_of_sum_one(grouping, points):
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-5)
     if groups.is_partition:
         own = np.asarray(matrix[np.arange(len(points)), groups.labels]).ravel()
-        assert own.min() >= 0.5 - 1e-6
+        assert own.min() >= 0.75 - 1e-6
 
 
 @pytest.mark.parametrize("grouping", [Superpoints(12), KNN(12, 16), Radius(12, 0.3, 16)])
