@@ -143,7 +143,9 @@ class _Trainer:
             _, features = self.clip.encode_tokens(embeddings, b.valid)
         compete = self.alignment.competitors(b.share, generator)
         out = {tokenizer: self.alignment(features.float(), b.share, b.weight, compete)}
-        return out | ({"size": size_distance(size, b.pitch)} if size.isfinite().all() else {})
+        if TOKENIZATIONS[tokenizer].normalise == "token":
+            out["size"] = size_distance(size, b.pitch)
+        return out
 
 
 def with_text_tower(path: str | Path, *, whole: bool = False) -> FrozenCLIP:

@@ -174,7 +174,7 @@ def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token
             np.full((len(groups), 1), float(cloud.colors is not None)),
             np.full((len(groups), 1), np.log(height / pitch) if normalise == "token" else height),
             _surroundings(centers, normal_up),
-            token_lengths(members, groups, own, pitch, low),
+            _lengths(own, lower, upper, centers[:, 2] - low) / pitch,
         ],
         axis=1,
     )
@@ -183,14 +183,16 @@ def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token
     return TokenInputs(bounded(samples), bounded(shape), bounded(centered), pitch)
 
 
-def token_lengths(
-    members: np.ndarray, groups: Groups, radius: np.ndarray, pitch: float, floor: float
+def _lengths(
+    radius: np.ndarray, lower: np.ndarray, upper: np.ndarray, rise: np.ndarray
 ) -> Float[np.ndarray, "M 5"]:
-    """Return radius, extents in plan and upwards, bottom and top of every group, in pitches."""
-    lower = np.minimum.reduceat(members, groups.offsets[:-1])
-    upper = np.maximum.reduceat(members, groups.offsets[:-1])
-    plan, rise = np.hypot(*(upper - lower)[:, :2].T), (upper - lower)[:, 2]
-    return np.stack([radius, plan, rise, lower[:, 2] - floor, upper[:, 2] - floor], axis=1) / pitch
+    """Return radius, extents in plan and upwards, bottom and top of every group.
+
+    lower, upper: corners of its box about its centre; rise: of the centre over the floor.
+    """
+    plan = np.hypot(*(upper - lower)[:, :2].T)
+    ends = [lower[:, 2] + rise, upper[:, 2] + rise]
+    return np.stack([radius, plan, (upper - lower)[:, 2], *ends], axis=1)
 
 
 def quarter_turns(inputs: TokenInputs) -> list[TokenInputs]:
