@@ -48,6 +48,9 @@ def data_verbs(verb: Any) -> None:
     )
     sub.add_argument("--seeds", type=int, default=5, help="draws of the shots (default: 5)")
     unit_option(sub)
+    sub.add_argument(
+        "--join", nargs="+", default=(), metavar="A|B", help="names that count as one class"
+    )
     sub.add_argument("--limit", type=int, help="so many scans of a data set, evenly spread")
     sub.add_argument("--json", type=Path, help="write the rows here")
     sub.add_argument("--verbose", action="store_true", help="name each scan as its turn comes")
@@ -58,10 +61,13 @@ def data_verbs(verb: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from s4token.datasets import open_data
+    from s4token.datasets import joined, open_data
 
     logging.getLogger("s4token").setLevel(logging.INFO if options.verbose else logging.WARNING)
-    data = [open_data(name) for name in options.data]
+    if options.train and not options.probe:
+        raise ValueError("--train: only a probe learns; add --probe linear")
+    data = joined([open_data(name) for name in (*options.data, *options.train)], options.join)
+    data, learnt = data[: len(options.data)], data[len(options.data) :]
     if options.json:
         writable(options.json, ".json")
     if options.tokenizers is None:
@@ -69,7 +75,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.clip and set(options.tokenizers) != {"multiview"}:
         raise ValueError("--clip: no tokenizer is trained for it; add --tokenizers multiview")
     how = _how(options)
-    train = _learnt_from(data, options)
+    train = _learnt_from(data, learnt, bool(options.probe))
     how[0].check([*data, *itertools.chain(*train.values())])
     model = loaded_model(options)
     print(
@@ -96,16 +102,12 @@ def _how(options: argparse.Namespace) -> list[Any]:
     return [settings, *probing]
 
 
-def _learnt_from(data: Any, options: argparse.Namespace) -> Any:
+def _learnt_from(data: Any, learnt: Any, probes: bool) -> Any:
     """Return the data sets that probes learn from, by task, checked before hours are spent."""
-    from s4token.datasets import open_data
     from s4token.few_shot import apart
 
-    if options.train and not options.probe:
-        raise ValueError("--train: only a probe learns; add --probe linear")
-    opened = [open_data(name) for name in options.train]
-    train = {t: [d for d in opened if d.task == t] for t in ("segment", "classify", "parts")}
-    for entry in data if options.probe else ():
+    train = {t: [d for d in learnt if d.task == t] for t in ("segment", "classify", "parts")}
+    for entry in data if probes else ():
         apart(entry, train[entry.task])
     return train
 

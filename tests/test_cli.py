@@ -109,6 +109,10 @@ def test_evaluate_prints_and_writes_rows(tmp_path, capsys):
     one, small = rows[3:]
     assert abs(one["OA"] - small["OA"]) < 1 and 0 <= one["mIoU"] <= 100
     assert "majority" in capsys.readouterr().out
+    assert main([*verb[:-3], "--join", "wall|floor", "--json", str(out)]) == 0
+    joined = json.loads(out.read_text())["rows"][-1]
+    assert "wall | floor" in joined["classes"] and not {"wall", "floor"} & {*joined["classes"]}
+    assert joined["prompts"] == joined["classes"] and joined["OA"] >= one["OA"] - 1
 
 
 def test_check_says_what_is_missing(tmp_path, capsys):
@@ -237,6 +241,7 @@ BAD = [
     (["segment", "NAN", "--prompts", "a", "--out", "OUT.ply"], "nan.xyz"),
     (["partition", "SCAN", "--count", "0", "--out", "OUT.ply"], "count"),
     (["evaluate", "scannet:nowhere"], "nowhere"),
+    (["evaluate", "SCAN", "--join", "chair"], "between bars"),
     (["evaluate", "matterport:nowhere"], "no reader for 'matterport:'"),
     (["evaluate", "SCAN", "--clip", "ViT-B-32:x"], "--tokenizers multiview"),
     (

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import trees
 
-from s4token.datasets import open_data
+from s4token.datasets import joined, open_data
 from s4token.datasets.hdf5 import shapes
 from s4token.datasets.modelnet40 import CATEGORIES, modelnet40, modelnet40_resampled
 from s4token.datasets.named_meshes import named_meshes
@@ -32,6 +32,36 @@ GROUPS = ".aggregation.json"
 def names_of(scan):
     """Return the class name of every point, "" where it has none."""
     return np.array(["", *scan.classes])[scan.labels]
+
+
+# Names that count as one
+
+
+def test_joined_names_are_one_class_of_their_points(tmp_path):
+    whole = scannet(trees.scannet(tmp_path))
+    (scans,) = joined([whole], ["chair|sofa", " wall | floor"])
+    assert len(scans) == 2 and len(scans.classes) == 18 == len(set(scans.classes))
+    assert scans.classes[0] == "wall | floor" and scans.classes[3] == "chair | sofa"
+    table = {"wall": "wall | floor", "floor": "wall | floor", "chair": "chair | sofa", "": ""}
+    expected = [table[n] for n in names_of(whole[0])]
+    assert names_of(scans[0]).tolist() == expected and scans[0].classes == scans.classes
+    assert scans.background[0] == "wall | floor" and "floor" not in scans.background
+    assert joined([whole], []) == [whole]
+
+
+def test_a_joined_name_that_a_data_set_lacks_is_left_out_of_its_class(tmp_path):
+    one, other = scannet(trees.scannet(tmp_path / "a")), s3dis(trees.s3dis(tmp_path / "b"))
+    first, second = joined([one, other], ["sofa|column|chair", "desk|board"])
+    assert "chair | sofa" not in first.classes and "sofa | chair" in first.classes
+    assert "sofa | column | chair" in second.classes and "desk" in first.classes
+    with pytest.raises(ValueError, match="no class is called 'spaceship'; there are "):
+        joined([one], ["sofa|spaceship"])
+    with pytest.raises(ValueError, match="'sofa' is named twice"):
+        joined([one], ["sofa|chair", "desk|sofa"])
+    with pytest.raises(ValueError, match="between bars, as 'table | desk', got 'sofa'"):
+        joined([one], ["sofa"])
+    with pytest.raises(ValueError, match="no set of labelled scans"):
+        joined([modelnet40_resampled(trees.modelnet40_resampled(tmp_path / "c"))], ["bed|sofa"])
 
 
 # ScanNet

@@ -12,7 +12,7 @@ from s4token.datasets.packs import object_scans, objects
 from s4token.datasets.s3dis import s3dis
 from s4token.datasets.scannet import scannet, scannet200
 from s4token.datasets.scanobjectnn import scanobjectnn
-from s4token.datasets.scans import Scans
+from s4token.datasets.scans import Scans, joined
 from s4token.datasets.semantickitti import semantickitti
 from s4token.datasets.shapenetpart import shapenetpart, shapenetpart_h5
 from s4token.io import read_scan
@@ -60,4 +60,4 @@ def open_data(spec: str) -> Scans:
     return READERS[name](root, *options)
 
 
-__all__ = ["READERS", "Named", "Scans", "objects", "open_data"]
+__all__ = ["READERS", "Named", "Scans", "joined", "objects", "open_data"]

@@ -76,6 +76,60 @@ class Scans(Sequence[Scan]):
                         yield path
 
 
+def joined(data: Sequence[Scans], groups: Sequence[str]) -> list[Scans]:
+    """Return data sets in which names that mean nearly the same count as one class.
+
+    groups: names between bars, as ``"table | desk"``; the class is called as the group, less what
+    a data set has no class for, and takes the place of its first name. Raises ValueError for less
+    than two names, a name in two groups, one that none of the data has, or data of another task.
+    """
+    words = [[w.strip() for w in group.split("|")] for group in groups]
+    listed = [word for group in words for word in group]
+    for entry in data if groups else ():
+        if entry.task != "segment":
+            raise ValueError(f"join: {entry.spec} is no set of labelled scans")
+    known = {c for e in data if groups for c in (e.classes if e.split != "file" else e[0].classes)}
+    for group, text in zip(words, groups, strict=True):
+        if len(group) < 2:
+            raise ValueError(f"join: expected names between bars, as 'table | desk', got '{text}'")
+        for word in group:
+            if listed.count(word) > 1:
+                raise ValueError(f"join: '{word}' is named twice")
+            if word not in known:
+                raise ValueError(f"join: no class is called '{word}'; there are {_some(known)}")
+    return [_joined(entry, words) for entry in data]
+
+
+def _some(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:40]) + (", ..." if len(names) > 40 else "")
+
+
+def _joined(entry: Scans, groups: Sequence[Sequence[str]]) -> Scans:
+    def called(classes: Sequence[str]) -> list[str]:
+        own = [[w for w in group if w in classes] for group in groups]
+        name = {word: " | ".join(group) for group in own for word in group}
+        return [name.get(c, c) for c in classes]
+
+    def read(item: Any) -> Scan:
+        scan = entry.read_item(item)
+        names = called(scan.classes)
+        classes = tuple(dict.fromkeys(names))
+        table = np.array([0, *(classes.index(n) + 1 for n in names)], np.int32)
+        labels = None if scan.labels is None else table[scan.labels]
+        return replace(scan, labels=labels, classes=classes)
+
+    if not groups:
+        return entry
+    names = called(entry.classes)
+    left_out = [n for n, c in zip(names, entry.classes, strict=True) if c in entry.background]
+    return replace(
+        entry,
+        classes=tuple(dict.fromkeys(names)),
+        background=tuple(dict.fromkeys(left_out)),
+        read_item=read,
+    )
+
+
 def absent(path: Path, spec: str) -> FileNotFoundError:
     """Return the error for a missing file of a data set, with the command that lists them all."""
     return FileNotFoundError(
