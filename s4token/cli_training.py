@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ def training_verbs(verb: Any) -> None:
     )
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda")
     sub.add_argument("--steps", type=int)
     sub.add_argument("--batch", type=int, help="pictures per step")
     sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
@@ -83,7 +85,8 @@ def _data_option(sub: argparse.ArgumentParser) -> None:
 def _bar(label: str) -> Any:
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, desc=label, file=sys.stderr, mininterval=1)
+    others = os.environ.get("RANK", "0") != "0"
+    return lambda items: tqdm(items, desc=label, file=sys.stderr, mininterval=1, disable=others)
 
 
 def _bank(options: argparse.Namespace) -> None:
@@ -136,14 +139,22 @@ def _pretrain_clip(options: argparse.Namespace) -> None:
         go_on=options.go_on,
         **_overrides(options, "steps", "batch", "scenes", "lr"),
     )
-    metrics = pretrain_clip(config, options.out, folder=options.work, progress=_bar("image tower"))
-    print(json.dumps(metrics))
+    metrics = pretrain_clip(
+        config,
+        options.out,
+        folder=options.work,
+        device=options.device,
+        progress=_bar("image tower"),
+    )
+    if metrics:
+        print(json.dumps(metrics))
 
 
 def _pretrain(options: argparse.Namespace) -> None:
     from s4token.bank import Bank
     from s4token.model import DEFAULT_CHECKPOINT
     from s4token.pretrain import PretrainConfig, pretrain_all
+    from s4token.training import processes, wait_for_all
 
     _threads(options)
     if options.start == Path("shipped"):
@@ -157,7 +168,9 @@ def _pretrain(options: argparse.Namespace) -> None:
     )
     if options.data:
         made = Bank(bank, data=_data(options), metres_per_unit=UNITS.get(options.unit))
-        made.build(range(options.scenes), _bar("scenes"))
+        rank, world = processes()
+        made.build(range(rank, options.scenes, world), _bar("scenes"))
+        wait_for_all()
     metrics = pretrain_all(
         options.clip,
         config,
@@ -168,4 +181,5 @@ def _pretrain(options: argparse.Namespace) -> None:
         device=options.device,
         bar=_bar,
     )
-    print(json.dumps(metrics))
+    if processes()[0] == 0:
+        print(json.dumps(metrics))

@@ -47,7 +47,7 @@ from s4token.objectives.alignment import Alignment
 from s4token.segment import text_features
 from s4token.size import size_distance
 from s4token.tokenizer import collate
-from s4token.training import Loop, MuonAdamW, processes
+from s4token.training import Loop, MuonAdamW, own_device, processes
 
 TOKENIZERS = ("superpoint", "knn", "radius")
 
@@ -107,22 +107,28 @@ class _Trainer:
         self, config: ClipPretrainConfig, clip: FrozenCLIP, names: list[str], frequency: np.ndarray
     ) -> None:
         self.config, self.clip, self.names = config, clip, names
-        self.words = name_vectors(clip, names)
+        self.words = name_vectors(clip, names).to(clip.device)
         self.tokenizers = nn.ModuleDict(
             {t: TOKENIZATIONS[t].tokenizer(clip.width) for t in TOKENIZERS}
-        )
+        ).to(clip.device)
         counts = torch.from_numpy(frequency).float()
         self.alignment = Alignment(
-            self.words, counts, scale=config.scale, prior=config.prior, cosine=config.cosine_weight
+            self.words,
+            counts.to(clip.device),
+            scale=config.scale,
+            prior=config.prior,
+            cosine=config.cosine_weight,
         )
 
     def pictures(
         self, images: Tensor, labels: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Align patches and class tokens of pictures."""
-        with torch.autocast("cpu", torch.bfloat16):
-            pooled, dense = self.clip.encode_image(images)
+        device = self.clip.device
+        with torch.autocast(device.type, torch.bfloat16):
+            pooled, dense = self.clip.encode_image(images.to(device))
         share, known = patch_targets(labels, self.clip.grid, len(self.names))
+        share, known = share.to(device), known.to(device)
         compete = self.alignment.competitors(share, generator)
         weight = known * (known > 0.25)
         whole = (share * weight[..., None]).sum(dim=1, keepdim=True)
@@ -137,8 +143,8 @@ class _Trainer:
         self, tokenizer: str, scenes: Sequence[NamedTokens], generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Align tokens of scenes, and estimate how large they are."""
-        b = token_batch(scenes, generator)
-        with torch.autocast("cpu", torch.bfloat16):
+        b = token_batch(scenes, generator).to(self.clip.device)
+        with torch.autocast(self.clip.device.type, torch.bfloat16):
             embeddings, size = self.tokenizers[tokenizer](*b.inputs, b.valid, b.told)
             _, features = self.clip.encode_tokens(embeddings, b.valid)
         compete = self.alignment.competitors(b.share, generator)
@@ -181,14 +187,16 @@ def pretrain_clip(
     out: Path,
     *,
     folder: Path,
+    device: str = "cpu",
     progress: Callable[[Iterable[int]], Iterable[int]] = lambda steps: steps,
 ) -> dict[str, float]:
     """Train the image tower, write the small CLIP to ``out`` and return its metrics.
 
-    The tokenizers that it was trained with are written beside it (``tokenizers_path``).
+    The tokenizers that it was trained with are written beside it (``tokenizers_path``). Under
+    ``torchrun`` the first process writes, and the others return nothing.
     """
     torch.manual_seed(config.seed)
-    clip = with_text_tower(config.text, whole=config.go_on)
+    clip = with_text_tower(config.text, whole=config.go_on).to(own_device(device))
     paths = sorted(Path(config.bank).glob("scene-*.npz"))
     named = objects(config.pack)
     if not paths:
@@ -280,10 +288,11 @@ def _evaluate(trainer: _Trainer, views: Views) -> dict[str, float]:
     for start in range(0, len(views.images), 64):
         labels = torch.from_numpy(views.labels[start : start + 64].astype(np.int64))
         images = torch.from_numpy(views.images[start : start + 64])
-        with torch.autocast("cpu", torch.bfloat16):
-            _, dense = trainer.clip.encode_image(images)
+        device = trainer.clip.device
+        with torch.autocast(device.type, torch.bfloat16):
+            _, dense = trainer.clip.encode_image(images.to(device))
         share, known = patch_targets(labels, trainer.clip.grid, len(trainer.names))
-        guess = (dense.float() @ trainer.words.T).argmax(dim=-1)
+        guess = (dense.float() @ trainer.words.T).argmax(dim=-1).cpu()
         truth = share.argmax(dim=-1)
         clear = known > 0.5
         np.add.at(total, truth[clear].numpy(), 1)
@@ -302,7 +311,8 @@ def _evaluate_objects(trainer: _Trainer, things: Objects) -> dict[str, float]:
     ranks = []
     for number, truth in enumerate(things.ids):
         images = np.stack([things.draw(number, rng)[0] for _ in range(4)])
-        pooled = trainer.clip.encode_image(torch.from_numpy(images))[0].mean(dim=0)
+        seen = torch.from_numpy(images).to(trainer.clip.device)
+        pooled = trainer.clip.encode_image(seen)[0].mean(dim=0)
         score = trainer.words @ pooled
         ranks.append(int((score > score[truth - 1]).sum()))
     rank = np.array(ranks)
@@ -322,7 +332,8 @@ def _evaluate_tokens(trainer: _Trainer, paths: Sequence[Path]) -> dict[str, floa
         rows = []
         for path in paths:
             scene = named_tokens(path, name, ids)
-            samples, shape, centers, valid = collate([scene.inputs])
+            device = trainer.clip.device
+            samples, shape, centers, valid = (t.to(device) for t in collate([scene.inputs]))
             embeddings, _ = tokenizer(samples, shape, centers, valid)
             features = trainer.clip.encode_tokens(embeddings, valid)[1][0]
             rows.append(token_score(features @ trainer.words.T, scene))
@@ -334,7 +345,7 @@ def token_score(cosine: Tensor, scene: NamedTokens) -> dict[str, float]:
     """Return mIoU and OA of a scene's tokens, each point counted with its token's guess."""
     count = scene.share * scene.points[:, None]
     present = np.flatnonzero(count.sum(axis=0) > 0)
-    score = cosine.numpy()[:, present]
+    score = cosine.cpu().numpy()[:, present]
     guess = score.argmax(axis=1)
     matrix = np.zeros((len(present), len(present)))
     np.add.at(matrix.T, guess, count[:, present])

@@ -37,7 +37,7 @@ from s4token.objectives.masked import MaskedModelling
 from s4token.objectives.teacher import AverageTeacher
 from s4token.size import size_distance
 from s4token.tokenizer import HIDDEN, Tokenizer
-from s4token.training import Loop, MuonAdamW
+from s4token.training import Loop, MuonAdamW, own_device, processes, wait_for_all
 from s4token.types import PointCloud
 
 
@@ -86,10 +86,14 @@ def teach(
     folder: Path,
     progress: Callable[[Iterable[Path]], Iterable[Path]] = lambda paths: paths,
 ) -> list[Path]:
-    """Write what the multi-view teacher knows of every scene; skip what is there already."""
+    """Write what the multi-view teacher knows of every scene; skip what is there already.
+
+    Processes of ``torchrun`` share the scenes.
+    """
+    rank, world = processes()
     folder = folder / clip.identity.sha256[:12]
     folder.mkdir(parents=True, exist_ok=True)
-    for path in progress([p for p in paths if not (folder / p.name).is_file()]):
+    for path in progress([p for p in paths[rank::world] if not (folder / p.name).is_file()]):
         with np.load(path) as scene:
             total, shown = lift(clip, *_views(clip, scene))
             points = len(scene["points"])
@@ -105,6 +109,7 @@ def teach(
             os.replace(temporary, folder / path.name)
         finally:
             temporary.unlink(missing_ok=True)
+    wait_for_all()
     return [folder / p.name for p in paths]
 
 
@@ -257,7 +262,8 @@ def pretrain(
     Loop(folder, config.steps, config.lr).run(student, optimizer, step, progress)
     kept = [lesson(p, t, tokenizer, {}) for (p, t), h in zip(both, held, strict=True) if h]
     metrics = _agreement(model, tokenizer, kept)
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    if processes()[0] == 0:
+        (folder / "metrics.json").write_text(json.dumps(metrics))
     return model, metrics
 
 
@@ -317,12 +323,13 @@ def pretrain_all(
 ) -> dict[str, dict[str, float]]:
     """Teach, train every tokenizer by the same recipe, and write one checkpoint to ``out``.
 
-    clip_name: ``name`` or ``name:tag`` as open_clip knows them; device: ``cpu`` or ``cuda``.
+    clip_name: ``name`` or ``name:tag`` as open_clip knows them; device: ``cpu`` or ``cuda``. Under
+    ``torchrun`` processes share the work, on a GPU each, and the first one writes.
     Returns metrics by tokenizer. Raises ValueError when the bank is empty, or for an alignment
     when nothing in it has a name.
     """
     name, _, tag = clip_name.partition(":")
-    clip = FrozenCLIP.load(name, tag or None).to(device)
+    clip = FrozenCLIP.load(name, tag or None).to(own_device(device))
     paths = sorted(bank.glob("scene-*.npz"))
     if not paths:
         raise ValueError(f"{bank}: no scene-*.npz; build the bank first")
@@ -335,7 +342,7 @@ def pretrain_all(
         )
     before = clip.identity
     taught = teach(clip, paths, folder / "teacher", bar("teacher"))
-    whole = S4Token(clip, {t: TOKENIZATIONS[t] for t in tokenizers}).to(device)
+    whole = S4Token(clip, {t: TOKENIZATIONS[t] for t in tokenizers}).to(clip.device)
     metrics = {}
     for tokenizer in tokenizers:
         model, metrics[tokenizer] = pretrain(
@@ -352,5 +359,7 @@ def pretrain_all(
     if after != before.sha256:
         raise ValueError("clip: its weights changed in training; it must stay frozen")
     known = {"knows_metres": _knows_metres(config, paths, tokenizers)}
-    whole.save(out, recipe=recipe(config, len(paths)) | known, metrics=metrics)
+    if processes()[0] == 0:
+        whole.save(out, recipe=recipe(config, len(paths)) | known, metrics=metrics)
+    wait_for_all()
     return metrics

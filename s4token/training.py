@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,6 +131,7 @@ class Loop:
         start = self._resume(module, optimizer)
         parameters = [p for g in optimizer.param_groups for p in g["params"]]
         saved = time.monotonic()
+        curves = _tensorboard(self.folder) if rank == 0 else None
         with (self.folder / "log.jsonl").open("a") as log, _asked_to_stop(world) as asked:
             for number in progress(range(start, self.steps)):
                 for group in optimizer.param_groups:
@@ -154,6 +156,8 @@ class Loop:
                     row = {"step": number, "time": round(time.time(), 1), "lr": self.lr(number)}
                     row |= {k: float(torch.as_tensor(v).detach()) for k, v in values.items()}
                     print(json.dumps(row), file=log, flush=True)
+                    for name in (*values, "lr") if curves else ():
+                        curves.add_scalar(name, row[name], number)
                 if rank == 0 and (last or time.monotonic() - saved > self.save_seconds):
                     self._save(module, optimizer, number + 1)
                     return_freed_memory()
@@ -178,6 +182,15 @@ class Loop:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["done"])
+
+
+def _tensorboard(folder: Path) -> Any:
+    """Return a writer of TensorBoard's event files, or None where that package is missing."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder))
 
 
 @contextmanager
@@ -225,8 +238,23 @@ def processes() -> tuple[int, int]:
     """Return this process's rank and the number of processes; joins them under ``torchrun``."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        both = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(both, timeout=timedelta(hours=2))
     return (dist.get_rank(), world) if world > 1 else (0, 1)
+
+
+def wait_for_all() -> None:
+    """Return when every process of ``torchrun`` has come here."""
+    if processes()[1] > 1:
+        dist.all_reduce(torch.zeros(1))
+
+
+def own_device(name: str) -> torch.device:
+    """Return the device of this process: with ``cuda`` under ``torchrun`` a GPU for each."""
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device(name)
 
 
 def _average_gradients(parameters: Sequence[torch.nn.Parameter], world: int) -> None:

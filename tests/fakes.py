@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,3 +113,21 @@ def marker_values(figure) -> np.ndarray:
     value = json.loads(figure.to_json())["data"][0]["marker"]["color"]
     assert isinstance(value, dict), "numbers must travel as a binary array"
     return np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
+
+
+def torchrun(folder: Path, code: str, *arguments: str) -> str:
+    """Run a script in two processes that find each other; return what they printed."""
+    script = folder / "script.py"
+    script.write_text(code)
+    here = Path(__file__).parent
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)]),
+        "OMP_NUM_THREADS": "1",
+    }
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*run, str(script), *arguments],
+        env=environment, capture_output=True, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout

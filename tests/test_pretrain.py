@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes import torchrun
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_CLIP, FrozenCLIP, build, small_tokenizer
@@ -263,6 +264,20 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(built, tmp_path):
             run()
         states.append(checkpoint.load(out, kind="tokenizers")[0])
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def test_two_processes_share_the_work_and_the_first_writes(built, tmp_path):
+    _, bank = built
+    out, work = tmp_path / "both.safetensors", tmp_path / "work"
+    code = "import sys; from s4token.cli import main; sys.exit(main(sys.argv[1:]))"
+    verb = ["pretrain", "--bank", str(bank.folder), "--tokenizers", "superpoint", "radius"]
+    verb += ["--steps", "2", "--batch", "1", "--masked", "0.5", "--clustering", "0.5"]
+    said = torchrun(tmp_path, code, *verb, "--out", str(out), "--work", str(work))
+    assert said.count("teacher_cosine") == 2, "one line with metrics of two tokenizers"
+    assert len(list(work.glob("teacher/*/scene-*.npz"))) == 3
+    for tokenizer in ("superpoint", "radius"):
+        assert len((work / tokenizer / "log.jsonl").read_text().splitlines()) == 2
+    assert load(out).tokenizers == ("superpoint", "radius")
 
 
 def test_a_start_is_taken_up(built, tmp_path):

@@ -6,9 +6,12 @@ import json
 import math
 import os
 import signal
+import sys
+import types
 
 import pytest
 import torch
+from fakes import torchrun
 
 from s4token.training import MUON_RATIO, Loop, MuonAdamW, parameter_groups
 
@@ -191,6 +194,51 @@ def test_log_holds_step_rate_and_values(tmp_path):
     assert [r["step"] for r in log] == [0, 10, 20, 29]
     assert all(r["answer"] == 42 and r["loss"] > 0 and r["largest"] > 0 for r in log)
     assert [r["lr"] for r in log] == [loop(tmp_path).lr(n) for n in (0, 10, 20, 29)]
+
+
+def test_tensorboard_gets_what_the_log_gets_where_it_is_installed(tmp_path, monkeypatch):
+    class SummaryWriter:
+        def __init__(self, folder):
+            assert folder == str(tmp_path)
+
+        def add_scalar(self, name, value, step):
+            written.append((step, name, value))
+
+    written, module = [], types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    Task().run(loop(tmp_path, log_every=10))
+    names = ("loss", "largest", "answer", "lr")
+    assert written == [(r["step"], name, r[name]) for r in rows(tmp_path) for name in names]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    (tmp_path / "state.pt").unlink()
+    Task().run(loop(tmp_path))
+    assert len(written) == 16
+
+
+def test_two_processes_step_by_the_mean_of_their_gradients(tmp_path):
+    code = """
+import os, sys, torch
+from test_training import Task, loop
+from pathlib import Path
+task = Task().run(loop(Path(sys.argv[1])))
+torch.save(task.module.state_dict(), f"{sys.argv[1]}/{os.environ['RANK']}.pt")
+assert task.seen == list(range(int(os.environ["RANK"]), 60, 2))
+"""
+    torchrun(tmp_path, code, str(tmp_path))
+    whole = Task()
+
+    def both(number):
+        one, other = whole.step(2 * number), whole.step(2 * number + 1)
+        return {"loss": (one["loss"] + other["loss"]) / 2}
+
+    whole.run(loop(tmp_path / "one"), step=both)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    for name, weight in whole.module.state_dict().items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], weight, rtol=1e-4, atol=1e-5)
+    log = rows(tmp_path)
+    assert [r["step"] for r in log] == list(range(30)), "the first process alone writes"
 
 
 def test_rate_warms_up_and_ends_near_zero(tmp_path):
