@@ -229,10 +229,10 @@ def rack(make: Maker) -> Piece:
     """Return heavy-duty racking with boxes and pallets on its levels."""
     rng = make.rng
     wide, deep, levels, step = (
-        rng.uniform(1.8, 3.2),
+        rng.uniform(1.8, 5.0),
         rng.uniform(0.8, 1.1),
-        int(rng.integers(2, 5)),
-        rng.uniform(0.9, 1.4),
+        int(rng.integers(2, 6)),
+        rng.uniform(0.9, 1.7),
     )
     post, beam = (
         m.Material(m.tinted(rng, m.palette("1f4f8f 2d6a4f 6d7175 8a2f2a"))),

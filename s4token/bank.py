@@ -142,7 +142,7 @@ class Bank:
             return _flat(rng, points, named)
         if fate < 0.45:
             return simulate_frame(_room(rng, max(3 * points, 250_000), named), rng)
-        if fate < 0.55:
+        if fate < 0.58:
             return _close(rng, points, named)
         # Much of a room is behind or inside things, or never looked at.
         dense = _room(rng, min(3 * points, 250_000), named)
@@ -164,8 +164,11 @@ def _close(rng: np.random.Generator, points: int, named: list[Named] | None) -> 
     seed = int(rng.integers(2**31))
     if rng.random() < 0.3:
         return single(seed, points=points, objects=named)
-    scan = tabletop(seed, points=3 * points, objects=named)
-    return simulate_frame(scan, rng, points=points) if rng.random() < 0.6 else scan
+    if rng.random() < 0.4:
+        return tabletop(seed, points=3 * points, objects=named)
+    # One frame shows a small part, and that densely.
+    dense = tabletop(seed, points=max(3 * points, 400_000), objects=named)
+    return simulate_frame(dense, rng, points=points)
 
 
 def _select(scan: Scan, index: np.ndarray) -> Scan:

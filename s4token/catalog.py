@@ -135,9 +135,10 @@ def given_piece(rng: Rng, thing: Any) -> Piece:
     known = thing.category in SIZES
     if not (0 < size <= 2.6) or (known and not low * 0.6 <= size <= high * 1.5):
         size = float(np.exp(rng.uniform(np.log(low), np.log(high))))
-    points = (
-        np.asarray(thing.points, np.float64) * size / max(np.ptp(thing.points, axis=0).max(), 1e-9)
-    )
+    # No two things of a kind are alike: stretched a little, and half of them mirrored.
+    stretch = np.exp(rng.normal(0, 0.08, 3)) * [pick(rng, 1, -1), 1, 1]
+    points = np.asarray(thing.points, np.float64) * stretch
+    points = points * size / max(np.ptp(points, axis=0).max(), 1e-9)
     points = points - (points.min(axis=0) + points.max(axis=0)) / 2
     if thing.category in BACKED:
         high_ones = points[points[:, 2] >= np.quantile(points[:, 2], 0.85)]

@@ -12,7 +12,8 @@ from .shapes import Part, Piece, Top, box, cushion, cylinder, lathe, ring, rod, 
 def curtain(rng: Rng, wide: float = 1.2, high: float = 2.2, name: str = "curtain") -> Piece:
     """Return a wavy hanging cloth."""
     cloth = m.white(rng) if rng.random() < 0.3 else m.fabric(rng)
-    waves, deep = max(2.0, wide / rng.uniform(0.1, 0.22)), rng.uniform(0.025, 0.055)
+    waves = max(2.0, wide / rng.uniform(0.1, 0.22))
+    deep = float(np.exp(rng.uniform(*np.log((0.008, 0.06)))))
     u, v = np.meshgrid(np.linspace(0, 1, int(waves * 6) + 2), np.linspace(0, 1, 7), indexing="ij")
     gather = 1 - rng.uniform(0, 0.25) * np.sin(np.pi * v)
     y = deep * np.sin(2 * np.pi * waves * u + 0.6 * np.sin(5 * v + rng.uniform(0, 6)))

@@ -11,6 +11,7 @@ from . import arrangements as a
 from . import catalog as c
 from . import shells
 from .clutter import rug
+from .fixtures import curtain
 from .materials import Rng, pick
 from .shapes import Piece, Pose, turn
 
@@ -139,6 +140,11 @@ class Furnisher:
         """Place one of several designs at a wall, the first that fits."""
         return any(self.wall(design(), gap=gap) for _ in range(4))
 
+    @property
+    def area(self) -> float:
+        """The floor's area in square metres."""
+        return self.shell.width * self.shell.depth
+
     def some(self, least: int, most: int) -> range:
         """Return a range of a random count."""
         return range(int(self.rng.integers(least, most + 1)))
@@ -185,7 +191,7 @@ def _kitchen(f: Furnisher) -> None:
 
 
 def _office(f: Furnisher) -> None:
-    for _ in f.some(2, max(3, int(f.shell.width * f.shell.depth / 5))):
+    for _ in f.some(2, max(3, int(f.area / 5))):
         f.wall(a.workplace(f.make), gap=0.03) if c.chance(f.rng, 0.7) else f.free(
             a.workplace(f.make)
         )
@@ -253,10 +259,10 @@ def _corridor(f: Furnisher) -> None:
 
 def _shop(f: Furnisher) -> None:
     f.free(a.counter(f.make))
-    for _ in f.some(5, 12):
+    for _ in f.some(5, max(12, int(f.area / 8))):
         piece = a.goods_shelf(f.make)
         f.wall(piece) if c.chance(f.rng, 0.6) else f.free(piece)
-    for _ in f.some(1, 5):
+    for _ in f.some(1, max(5, int(f.area / 20))):
         f.free(c.loaded(f.make, f.make("table"), ("book", "bottle", "bag", "bowl", "vase"), 5))
     for _ in f.some(1, 5):
         f.free(f.make("cardboard box", "crate", "barrel", "stool", "trash can", "chair"))
@@ -265,10 +271,10 @@ def _shop(f: Furnisher) -> None:
 
 
 def _warehouse(f: Furnisher) -> None:
-    for _ in f.some(3, 9):
+    for _ in f.some(3, max(9, int(f.area / 14))):
         piece = a.rack(f.make)
         f.wall(piece, gap=0.1) if c.chance(f.rng, 0.6) else f.free(piece)
-    for _ in f.some(2, 8):
+    for _ in f.some(2, max(8, int(f.area / 20))):
         f.free(a.pallet_stack(f.make))
     for _ in f.some(3, 9):
         f.free(
@@ -330,9 +336,11 @@ def _lights(f: Furnisher, kind: str) -> None:
     count = 1 if small else max(1, round(f.shell.width / 2.6))
     names, weights = ["ceiling light", "chandelier", "ceiling fan"], [0.75, 0.15, 0.1]
     lamp = f.make(str(rng.choice(names, p=weights)) if count == 1 else "ceiling light")
+    rows = 1 if small else max(1, round(f.shell.depth / 4.5))
     yaw, z = 90.0 * int(rng.integers(2)), f.shell.height - 0.001
     for x in (np.arange(count) - (count - 1) / 2) * f.shell.width / count:
-        f.put(lamp, Pose(float(x) + 0.02, 0.0, z, yaw))
+        for y in (np.arange(rows) - (rows - 1) / 2) * f.shell.depth / rows:
+            f.put(lamp, Pose(float(x) + 0.02, float(y), z, yaw))
 
 
 def decorate(f: Furnisher, kind: str, bare: bool) -> None:
@@ -350,9 +358,11 @@ def decorate(f: Furnisher, kind: str, bare: bool) -> None:
     for _ in f.some(1, 5):
         piece = make(*STANDING[kind].split(","))
         f.wall(c.loaded(make, piece, c.SHELVED, 0.8), corner=c.chance(rng, 0.4))
-    for _ in f.some(0, 3):
+    if kind in ("living", "bedroom") and c.chance(rng, 0.12):
+        f.wall(curtain(rng, float(rng.uniform(0.8, 2.6)), f.shell.height - 0.15), 0.05, gap=0.03)
+    for _ in f.some(0, 4):
         f.free(make(*LYING), any_yaw=True)
-    for _ in f.some(0, 6 if make.objects else 0):
+    for _ in f.some(0, 9 if make.objects else 0):
         thing = make.anything(0.15, 1.95)
         if thing is not None:
             f.free(thing, any_yaw=True) if c.chance(rng, 0.5) else f.wall(thing)

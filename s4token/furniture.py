@@ -114,6 +114,8 @@ def _cabinet(
     rng: Rng, name: str, wide: float, deep: float, high: float, rows: int, columns: int
 ) -> Piece:
     body = m.wood(rng)
+    if rng.random() < 0.3:
+        body = pick(rng, m.white(rng), m.dark(rng), m.plain(rng, m.PAINTS))
     front = body if rng.random() < 0.65 else pick(rng, m.wood(rng), m.white(rng))
     foot = rng.uniform(0.05, 0.15) if rng.random() < 0.5 else 0.0
     parts = legs(body, wide * 0.95, deep * 0.9, foot, 0.045) if foot else []
@@ -127,8 +129,11 @@ def _cabinet(
 
 def nightstand(rng: Rng) -> Piece:
     """Return a bedside cabinet."""
-    wide = rng.uniform(0.36, 0.58)
-    return _cabinet(rng, "nightstand", wide, rng.uniform(0.34, 0.45), rng.uniform(0.42, 0.65), 2, 1)
+    wide, high = rng.uniform(0.36, 0.62), rng.uniform(0.42, 0.68)
+    if rng.random() < 0.2:
+        return tabletop(rng, "nightstand", wide, wide, high, rng.random() < 0.5)
+    rows = int(rng.integers(1, 4))
+    return _cabinet(rng, "nightstand", wide, rng.uniform(0.34, 0.48), high, rows, 1)
 
 
 def dresser(rng: Rng) -> Piece:
@@ -160,12 +165,18 @@ def tv_stand(rng: Rng) -> Piece:
 
 
 def wardrobe(rng: Rng) -> Piece:
-    """Return a tall wardrobe."""
-    doors = int(rng.integers(2, 5))
-    wide = doors * rng.uniform(0.42, 0.58)
-    return _cabinet(
-        rng, "wardrobe", wide, rng.uniform(0.55, 0.65), rng.uniform(1.85, 2.3), 1, doors
+    """Return a tall wardrobe, now and then with drawers below, or with sliding mirrors."""
+    doors = int(rng.integers(1, 5))
+    wide, deep = max(0.6, doors * rng.uniform(0.42, 0.62)), rng.uniform(0.5, 0.68)
+    piece = _cabinet(
+        rng, "wardrobe", wide, deep, rng.uniform(1.7, 2.45), 1 + (rng.random() < 0.15), doors
     )
+    if rng.random() < 0.12:
+        each, high = wide / max(2, doors - 1), float(piece.size[2]) - 0.12
+        glass = m.Material((0.62, 0.66, 0.68), (0.75, 0.78, 0.8), (0.5, 0.52, 0.52), "picture", 0.6)
+        leaf = box(glass, (each, 0.02, high), ((each - wide) / 2, -deep / 2 - 0.05, 0.06))
+        piece = Piece("wardrobe", (*piece.parts, leaf), tops=piece.tops)
+    return piece
 
 
 def desk(rng: Rng) -> Piece:

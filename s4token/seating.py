@@ -258,10 +258,13 @@ def _duvet(rng: Rng, cloth: m.Material, wide: float, start: float, end: float, z
 
 
 def bed(rng: Rng) -> Piece:
-    """Return a made or rumpled bed with headboard at +y, mattress, duvet and pillows."""
+    """Return a made or rumpled bed with headboard at +y and pillows, now and then a throw.
+
+    The bedding is the bed, as labelled scans have it.
+    """
     wide, long = float(rng.choice([0.9, 1.2, 1.4, 1.6, 1.8])), rng.uniform(1.95, 2.15)
     frame = m.wood(rng) if rng.random() < 0.6 else m.upholstery(rng)
-    base, thick = rng.uniform(0.22, 0.36), rng.uniform(0.15, 0.26)
+    base, thick = rng.uniform(0.12, 0.4), rng.uniform(0.12, 0.3)
     sheets = m.white(rng) if rng.random() < 0.6 else m.fabric(rng)
     parts = [cushion(sheets, (wide, long, thick), (0, 0, base), 12)]
     if rng.random() < 0.5:
@@ -281,13 +284,17 @@ def bed(rng: Rng) -> Piece:
     z = base + thick
     things: list[tuple[Piece, Pose]] = []
     cover = m.fabric(rng) if rng.random() < 0.7 else m.white(rng)
-    if rng.random() < 0.9:
-        top = long / 2 - rng.uniform(0.45, 0.9)
-        cloth = _duvet(rng, cover, wide, -long / 2 - 0.02, top, z)
-        things.append((Piece("blanket", (cloth,)), Pose()))
+    if rng.random() < 0.85:
+        top = long / 2 - rng.uniform(-0.02, 0.9)
+        parts.append(_duvet(rng, cover, wide, -long / 2 - 0.02, top, z))
     else:
-        heap = blob(cover, (wide * 0.6, 0.8, 0.25), (0, -0.3, z), rng)
-        things.append((Piece("blanket", (heap,)), Pose()))
+        parts.append(blob(cover, (wide * 0.6, 0.8, 0.25), (0, -0.3, z), rng))
+    if rng.random() < 0.35:
+        throw, end = m.fabric(rng), -long / 2 + rng.uniform(0.3, 0.8)
+        cloth = _duvet(rng, throw, wide + 0.02, -long / 2 - 0.03, end, z + 0.05)
+        if rng.random() < 0.4:
+            cloth = blob(throw, (rng.uniform(0.4, 0.9), 0.5, 0.2), (0, -0.4, z + 0.03), rng)
+        things.append((Piece("blanket", (cloth,)), Pose()))
     count = 1 if wide < 1.3 else 2
     for i in range(count):
         x = (i - (count - 1) / 2) * wide / 2

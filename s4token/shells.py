@@ -23,8 +23,8 @@ EXTENTS: dict[str, tuple[Box, tuple[float, float]]] = {
     "bathroom": ((1.9, 3.3, 1.9, 3.2), (2.3, 2.7)),
     "meeting": ((4.2, 8.0, 3.6, 6.0), (2.5, 3.2)),
     "corridor": ((5.0, 12.0, 1.5, 2.3), (2.4, 3.0)),
-    "shop": ((6.0, 11.0, 5.0, 9.0), (2.8, 3.8)),
-    "warehouse": ((8.0, 16.0, 7.0, 13.0), (4.0, 6.5)),
+    "shop": ((6.0, 15.0, 5.0, 13.0), (2.8, 4.4)),
+    "warehouse": ((8.0, 22.0, 7.0, 18.0), (4.0, 10.0)),
 }
 """Least and greatest width and depth, and height, of each kind of room."""
 
@@ -91,9 +91,12 @@ def _openings(rng: Rng, kind: str, wall: Wall, height: float, doors: int, window
             if kind == "warehouse" and rng.random() < 0.5:
                 wide, high = 3.0, min(3.2, height - 0.4)
         else:
-            wide = float(rng.uniform(0.7, 2.2))
+            wide = float(rng.uniform(0.5, 2.2))
             low = float(rng.uniform(0.1, 0.4) if rng.random() < 0.15 else rng.uniform(0.75, 1.15))
-            high = min(float(rng.uniform(1.95, 2.4)), height - 0.12)
+            high = min(float(rng.uniform(1.75, 2.4)), height - 0.12)
+            if rng.random() < 0.2:  # a glass front or a garden door
+                wide, low = float(rng.uniform(1.2, 4.0)), float(rng.uniform(0.02, 0.12))
+                high = min(float(rng.uniform(2.0, 3.2)), height - 0.1)
             if kind == "bathroom":
                 wide, low = min(wide, 0.9), 1.2
         half = wall.length / 2 - wide / 2 - 0.12
@@ -181,9 +184,11 @@ def window(rng: Rng, wide: float, high: float) -> Piece:
     """Return a window: frame, mullions, sill and bright panes; z = 0 is its lower edge."""
     frame = m.white(rng) if rng.random() < 0.65 else pick(rng, m.wood(rng), m.metal(rng))
     sky = pick(rng, (0.86, 0.91, 0.96), (0.97, 0.98, 0.98), (0.7, 0.78, 0.85), (0.3, 0.36, 0.4))
+    if rng.random() < 0.25:  # blinds, frosted glass, or night
+        sky = pick(rng, m.white(rng).color, (0.55, 0.57, 0.58), (0.12, 0.13, 0.16))
     view = m.Material(sky, m.darker(sky, 0.8), m.tinted(rng, m.GREENS), "picture", 0.8)
     view = m.Material(sky) if rng.random() < 0.6 else view
-    edge, y = float(rng.uniform(0.05, 0.09)), 0.08
+    edge, y = float(rng.uniform(0.04, 0.1)), float(rng.uniform(-0.03, 0.12))
     parts = [box(frame, (edge, 0.06, high), (s * (wide - edge) / 2, y, 0.001)) for s in (-1, 1)]
     parts += [box(frame, (wide, 0.06, edge), (0, y, z)) for z in (0.001, high - edge)]
     if rng.random() < 0.8:
@@ -233,9 +238,9 @@ def _fill(rng: Rng, kind: str, wall: Wall, height: float) -> list[tuple[Piece, P
         things.append((window(rng, o.width, o.high - o.low), Pose(o.at, 0, o.low).then(wall.pose)))
         if not cloth:
             continue
-        low = 0.03 if rng.random() < 0.6 else o.low - 0.15
+        low = 0.03 if rng.random() < 0.6 else max(0.03, o.low - 0.15)
         top = min(height - 0.04, o.high + 0.15)
-        drawn = rng.uniform(0.18, 0.5)
+        drawn = rng.uniform(0.18, 0.5) if rng.random() < 0.75 else rng.uniform(0.5, 0.56)
         for s in (-1, 1):
             again = np.random.default_rng(seed)
             wide = o.width * drawn

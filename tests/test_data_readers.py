@@ -58,7 +58,7 @@ def test_a_joined_name_that_a_data_set_lacks_is_left_out_of_its_class(tmp_path):
         joined([one], ["sofa|spaceship"])
     with pytest.raises(ValueError, match="'sofa' is named twice"):
         joined([one], ["sofa|chair", "desk|sofa"])
-    with pytest.raises(ValueError, match="between bars, as 'table | desk', got 'sofa'"):
+    with pytest.raises(ValueError, match=r"between bars, as 'table \| desk', got 'sofa'"):
         joined([one], ["sofa"])
     with pytest.raises(ValueError, match="no set of labelled scans"):
         joined([modelnet40_resampled(trees.modelnet40_resampled(tmp_path / "c"))], ["bed|sofa"])
