@@ -285,6 +285,24 @@ def test_another_scan_is_drawn_as_if_it_were_the_first(browser, server):
     assert (np.abs(first - second).max(axis=2) > 8).mean() < 0.01
 
 
+def test_a_page_that_was_reloaded_or_closed_is_no_other_page(browser, server):
+    def opened(seen: Visit) -> str:
+        seen.redrawn(seen.page.get_by_role("button", name="Kitchen", exact=True).click)
+        return seen.status("^Kitchen: .* points in .* tokens")
+
+    first, second = visit(browser, server), visit(browser, server)
+    assert "another page" not in opened(first)
+    assert "It is open on another page, too" in opened(second)
+    second.page.context.close()
+    first.page.reload()
+    first.status("Ready")
+    assert "another page" not in opened(first)
+    first.page.context.close()
+    third = visit(browser, server)
+    assert "another page" not in opened(third)
+    third.page.context.close()
+
+
 def test_words_change_the_heatmap_and_the_camera_stays(room):
     room.find("chair\ndesk")
     room.view("Heatmap")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +84,26 @@ def build(
             with gr.Tab("About"):
                 card.render()
         greeted = [handle, badge, card, page.status, page.tokenizer]
-        ready = demo.load(partial(_greet, app), None, greeted, api_visibility="private")
+        ready = _wire_pages(app, demo, greeted)
         open_links(app, page, remember(page, ready))
         endpoints(app)
     return demo
+
+
+def _wire_pages(app: App, demo: gr.Blocks, greeted: list[Any]) -> Any:
+    """Greet every page, and notice when a browser closes it or loads it again."""
+    handles: dict[str | None, str] = {}  # by Gradio's name of the connection
+
+    def loaded(request: gr.Request) -> list[Any]:
+        out = _greet(app)
+        handles[request.session_hash] = out[0]
+        return out
+
+    def left(request: gr.Request) -> None:
+        app.desk.leave(handles.pop(request.session_hash, ""))
+
+    demo.unload(left)
+    return demo.load(loaded, None, greeted, api_visibility="private")
 
 
 def _greet(app: App) -> list[Any]:
