@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,40 +84,40 @@ def build(
                 train_tab(app, page, card, training)
             with gr.Tab("About"):
                 card.render()
-        greeted = [handle, badge, card, page.status, page.tokenizer]
-        ready = _wire_pages(app, demo, greeted)
+        facts = [badge, card, page.status, page.tokenizer]
+        ready = _wire_pages(app, demo, handle, facts)
         open_links(app, page, remember(page, ready))
         endpoints(app)
     return demo
 
 
-def _wire_pages(app: App, demo: gr.Blocks, greeted: list[Any]) -> Any:
-    """Greet every page, and notice when a browser closes it or loads it again."""
+def _wire_pages(app: App, demo: gr.Blocks, handle: Any, facts: list[Any]) -> Any:
+    """Open a session for every page, then greet it; notice when a browser closes or reloads it."""
     handles: dict[str | None, str] = {}  # by Gradio's name of the connection
 
-    def loaded(request: gr.Request) -> list[Any]:
-        out = _greet(app)
-        handles[request.session_hash] = out[0]
-        return out
+    def loaded(request: gr.Request) -> str:
+        handles[request.session_hash] = app.store.open()
+        return handles[request.session_hash]
 
     def left(request: gr.Request) -> None:
         app.desk.leave(handles.pop(request.session_hash, ""))
 
     demo.unload(left)
-    return demo.load(loaded, None, greeted, api_visibility="private")
+    # A scan can be opened before the model is there, so the session does not wait for it.
+    opened = demo.load(loaded, None, handle, api_visibility="private", **QUICK)
+    return opened.then(partial(_greet, app), None, facts, api_visibility="private")
 
 
 def _greet(app: App) -> list[Any]:
-    """Start a session; says which model answers, as soon as it is there."""
+    """Say which model answers, as soon as it is there."""
     description = guarded(lambda: (app.model().description, app.model().tokenizers))
-    handle = app.store.open()
     if isinstance(description, Screen):
-        return [handle, gr.skip(), gr.skip(), status_of(description), gr.skip()]
+        return [gr.skip(), gr.skip(), status_of(description), gr.skip()]
     facts, names = description
     choices = [(text, name) for name, text in events.TOKENIZERS.items() if name in names]
     said = panels.status("Ready. Open a room on the left, or a file of your own.")
     radio = gr.Radio(choices=choices, value=choices[0][1])
-    return [handle, panels.badge(facts), panels.about(facts), said, radio]
+    return [panels.badge(facts), panels.about(facts), said, radio]
 
 
 def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
