@@ -355,6 +355,32 @@ def test_what_is_drawn_has_the_colours_of_the_legend(room):
     assert room.colored(colors[0]) < share / 10
 
 
+def test_edges_are_shaded_as_the_formula_says(room):
+    script = """viewer => {
+        const {gl, points, colouring, camera} = viewer, {width, height} = points;
+        const relief = new Uint8Array(4 * width * height);
+        gl.bindFramebuffer(gl.FRAMEBUFFER, colouring.frame);
+        gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, relief);
+        const m = viewer.view(), p = points.positions, {far} = camera.range();
+        const away = Float32Array.from(points.all(), id => id === 0 ? far :
+            m[3] * p[3 * id - 3] + m[7] * p[3 * id - 2] + m[11] * p[3 * id - 1] + m[15]);
+        const text = array => window.s4.base64(new Uint8Array(array.buffer));
+        return [width, height, text(away), text(relief.filter((_, i) => i % 4 === 0))];
+    }"""
+    room.settle()
+    width, height, away, relief = room.get(f"({script})(viewer)")
+    away = np.frombuffer(base64.b64decode(away), np.float32).reshape(height, width)
+    relief = np.frombuffer(base64.b64decode(relief), np.uint8).reshape(height, width)
+    far, padded = np.log2(away), np.pad(np.log2(away), 1, mode="edge")
+    expected = np.zeros_like(far)
+    for y in range(3):
+        for x in range(3):
+            expected += (far - padded[y : y + height, x : x + width]).clip(0, 0.06) / 0.48
+    there = away < away.max()
+    assert there.mean() > 0.2 and (relief[there] > 40).mean() > 0.02, "some edges"
+    assert np.abs(relief[there] / 255 - expected[there]).max() < 0.03
+
+
 def test_a_pointer_shows_and_a_click_explains_a_superpoint(room):
     room.find("floor\nwall\ndesk")
     page = room.page
