@@ -381,6 +381,22 @@ def test_edges_are_shaded_as_the_formula_says(room):
     assert np.abs(relief[there] / 255 - expected[there]).max() < 0.03
 
 
+def test_what_is_written_over_the_picture_takes_no_more_than_it_needs(room):
+    sizes = "[viewer.overlay.height, viewer.surface.height, viewer.overlay.offsetHeight]"
+    foot, whole, shown = room.get(sizes)
+    assert foot == shown < whole / 4
+    corner = room.pixels()[whole - foot :, :100, :3].reshape(-1, 3).astype(int)
+    for color in ((213, 94, 0), (0, 158, 115), (0, 114, 178)):
+        assert (np.abs(corner - color).max(axis=1) < 12).any(), "the axes are there"
+    start = "(viewer.tool = 'lasso', viewer.editor.start([200, 100]), viewer.dirty = true)"
+    room.get(start)
+    room.settle()
+    assert room.get(sizes) == [whole, whole, whole], "a lasso can go everywhere"
+    room.get("(viewer.editor.drop(), viewer.tool = 'move', viewer.dirty = true)")
+    room.settle()
+    assert room.get(sizes) == [foot, whole, foot]
+
+
 def test_a_pointer_shows_and_a_click_explains_a_superpoint(room):
     room.find("floor\nwall\ndesk")
     page = room.page

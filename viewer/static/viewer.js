@@ -224,11 +224,9 @@
       const most = Math.sqrt(PIXELS / (width * height));
       this.scale = Math.min(window.devicePixelRatio || 1, most);
       const [wide, high] = [Math.round(width * this.scale), Math.round(height * this.scale)];
-      for (const canvas of [this.surface, this.overlay]) {
-        if (canvas.width !== wide || canvas.height !== high) {
-          Object.assign(canvas, { width: wide, height: high });
-          this.stale = this.dirty = true;
-        }
+      if (this.surface.width !== wide || this.surface.height !== high) {
+        Object.assign(this.surface, { width: wide, height: high });
+        this.stale = this.dirty = true;
       }
       const [box] = this.boxes();
       this.points.resize(Math.round(box.width * this.scale), high);
