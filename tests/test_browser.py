@@ -382,6 +382,7 @@ def test_edges_are_shaded_as_the_formula_says(room):
 
 
 def test_what_is_written_over_the_picture_takes_no_more_than_it_needs(room):
+    assert room.get("viewer.gl.getContextAttributes().depth") is False, "nothing uses it"
     sizes = "[viewer.overlay.height, viewer.surface.height, viewer.overlay.offsetHeight]"
     foot, whole, shown = room.get(sizes)
     assert foot == shown < whole / 4

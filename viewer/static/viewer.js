@@ -50,7 +50,7 @@
     }
 
     start() {
-      const gl = this.surface.getContext("webgl2", { antialias: false, alpha: false });
+      const gl = this.surface.getContext("webgl2", { antialias: false, alpha: false, depth: false });
       if (!gl) throw new Error("no WebGL2");
       this.gl = gl;
       this.points = new Points(gl);
