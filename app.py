@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.port is not None and not 1 <= args.port <= 65535:
         parser.error(f"--port: expected 1 to 65535, got {args.port}")
 
-    def load() -> object:
+    def load() -> Any:
         import s4token
 
         return s4token.load(args.checkpoint, device=args.device)
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         auth = viewer.accounts(args.host, args.auth)
         with ThreadPoolExecutor(1) as pool:
             model = pool.submit(load)  # gradio and torch import side by side
+            pool.submit(lambda: model.result().warm_up())
             demo = viewer.build(model.result, checkpoint=args.checkpoint)
             options = {"auth": auth, "prevent_thread_lock": True, **viewer.launch_options()}
             _, url, _ = demo.launch(server_name=args.host, server_port=args.port, **options)

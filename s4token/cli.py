@@ -150,25 +150,17 @@ def _segment(options: argparse.Namespace) -> None:
         encoding = model.encode(
             cloud, tokenizer=options.tokenizer, count=options.count, progress=say
         )
-    for note in (*encoding.notes, *_size_note(encoding)):
+    for note in encoding.notes:
         print(f"note: {note}", file=sys.stderr)
+    if encoding.size_text and not options.unit:
+        said = f"{encoding.size_text}; --unit says the file's unit"
+        print(f"note: the scan is {said}", file=sys.stderr)
     threshold = THRESHOLD if options.threshold is None else options.threshold
     result = segment(
         model, encoding, options.prompts, negatives=options.negatives, threshold=threshold
     )
     write(options.out, cloud, result)
     _print_counts(result)
-
-
-def _size_note(encoding: Any) -> list[str]:
-    """Say what size a scan of unknown unit was taken for."""
-    import numpy as np
-
-    unit = encoding.metres_per_unit
-    if unit is None or encoding.cloud.metres_per_unit is not None:
-        return []
-    size = " x ".join(f"{unit * side:.3g}" for side in np.ptp(encoding.cloud.points, axis=0))
-    return [f"its size was taken for {size} m, from what it shows; --unit says the file's unit"]
 
 
 def _print_counts(result: Any) -> None:

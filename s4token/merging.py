@@ -127,7 +127,8 @@ def _best_edges(cost, a, b, n):
 @njit(cache=True, nogil=True)
 def _merge(moments, size, u, v, length, contrast):
     """Add region v and the border it shared with u to region u."""
-    moments[u] += moments[v]
+    for k in range(moments.shape[1]):  # as a whole row it takes seconds to compile
+        moments[u, k] += moments[v, k]
     moments[u, 13] += contrast
     moments[u, 14] += length
     size[u] += size[v]

@@ -16,6 +16,7 @@ from torch import nn
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP
+from s4token.compiling import compiling
 from s4token.describe import Normalise, TokenInputs, describe, quarter_turns
 from s4token.grouping import KNN, Radius
 from s4token.propagation import regroup
@@ -27,6 +28,7 @@ TokenizerName = Literal["superpoint", "knn", "radius"]
 Progress = Callable[[float, str], object]
 LEVELS = (1.0, 0.5, 0.25)
 """Token counts, to the budget, of the groupings that an encoding averages; its own comes first."""
+COMPILING = "compiling the code for it first, only this once (up to a minute)"
 DEFAULT_CHECKPOINT = checkpoint.CHECKPOINTS / "s4token.safetensors"
 
 
@@ -137,8 +139,10 @@ class S4Token(nn.Module):
         normalise = self.tokenizations[tokenizer].normalise
         say = progress or (lambda fraction, stage: None)
         clock = [time.perf_counter()]
-        say(0.0, f"grouping {len(cloud):,} points ({tokenizer})")
-        levels = _levels(grouping, cloud)
+        stage = f"grouping {len(cloud):,} points ({tokenizer})"
+        say(0.0, stage)
+        with compiling(lambda: say(0.0, f"{stage}; {COMPILING}")):
+            levels = _levels(grouping, cloud)
         groups = levels[0]
         clock.append(time.perf_counter())
         say(0.6, f"describing {len(groups):,} tokens")
@@ -197,6 +201,11 @@ class S4Token(nn.Module):
         embeddings, size = self.learned[tokenizer](samples, shape, centers, valid, told)
         pooled, each = self.clip.encode_tokens(embeddings, valid)
         return pooled, each, (size - pitch).exp()
+
+    def warm_up(self) -> None:
+        """Group some noise, so that what is compiled but once is there for the first scan."""
+        points, colors = np.random.default_rng(0).random((2, 20_000, 3), dtype=np.float32)
+        _levels(self.grouping(self.tokenizers[0]), PointCloud(points, colors))
 
     def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]:
         """Return one unit row per prompt, float32, without templates."""

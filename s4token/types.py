@@ -273,6 +273,16 @@ class Encoding:
         object.__setattr__(self, "features", _frozen(self.features.astype(np.float32)))
         object.__setattr__(self, "global_feature", _frozen(self.global_feature.astype(np.float32)))
 
+    @cached_property
+    def size_text(self) -> str:
+        """Say how large the scan is in metres and whether that is estimated; "" where unknown."""
+        if self.metres_per_unit is None:
+            return ""
+        sides = self.metres_per_unit * np.ptp(self.cloud.points, axis=0).astype(np.float64)
+        text = " × ".join(f"{side:.2g}" for side in sides) + " m"
+        told = self.cloud.metres_per_unit is not None
+        return text if told else f"about {text}, estimated from what it shows"
+
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:

@@ -124,6 +124,22 @@ def test_the_app_is_built_safe():
     assert found["open"] == ["model", "segment"], "no event of the page is an open endpoint"
 
 
+EARLY = """
+from types import SimpleNamespace
+import viewer
+def model():
+    raise SystemExit("asked for the model")
+demo = viewer.build(model)
+(load,) = [f.fn for f in demo.fns.values() if any(name == "load" for _, name in f.targets)]
+print(load(SimpleNamespace(session_hash="page")))
+"""
+
+
+def test_a_page_has_its_session_before_there_is_a_model():
+    done = run("-c", EARLY)
+    assert done.returncode == 0 and len(done.stdout.strip()) > 10, done.stderr
+
+
 def test_the_browser_is_told_to_stay_here():
     from viewer.serving import SecurityHeaders
 

@@ -26,7 +26,7 @@ LAYERS = (
     "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
     "grouping household io las materials merging meshes pcd photographs ply render "
     "scan_simulation seating shapes shells superpoints synthetic tables",
-    "checkpoint geometry labelling metrics text_store",
+    "checkpoint compiling geometry labelling metrics text_store",
     "types version",
 )
 LEVEL = {name: level for level, row in enumerate(reversed(LAYERS)) for name in row.split()}

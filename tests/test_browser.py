@@ -285,6 +285,24 @@ def test_another_scan_is_drawn_as_if_it_were_the_first(browser, server):
     assert (np.abs(first - second).max(axis=2) > 8).mean() < 0.01
 
 
+def test_a_page_that_was_reloaded_or_closed_is_no_other_page(browser, server):
+    def opened(seen: Visit) -> str:
+        seen.redrawn(seen.page.get_by_role("button", name="Kitchen", exact=True).click)
+        return seen.status("^Kitchen: .* points in .* tokens")
+
+    first, second = visit(browser, server), visit(browser, server)
+    assert "another page" not in opened(first)
+    assert "It is open on another page, too" in opened(second)
+    second.page.context.close()
+    first.page.reload()
+    first.status("Ready")
+    assert "another page" not in opened(first)
+    first.page.context.close()
+    third = visit(browser, server)
+    assert "another page" not in opened(third)
+    third.page.context.close()
+
+
 def test_words_change_the_heatmap_and_the_camera_stays(room):
     room.find("chair\ndesk")
     room.view("Heatmap")
@@ -335,6 +353,49 @@ def test_what_is_drawn_has_the_colours_of_the_legend(room):
     room.redrawn(lambda: chips.first.fill(new))
     assert room.colored(new) == pytest.approx(share, rel=0.2)
     assert room.colored(colors[0]) < share / 10
+
+
+def test_edges_are_shaded_as_the_formula_says(room):
+    script = """viewer => {
+        const {gl, points, colouring, camera} = viewer, {width, height} = points;
+        const relief = new Uint8Array(4 * width * height);
+        gl.bindFramebuffer(gl.FRAMEBUFFER, colouring.frame);
+        gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, relief);
+        const m = viewer.view(), p = points.positions, {far} = camera.range();
+        const away = Float32Array.from(points.all(), id => id === 0 ? far :
+            m[3] * p[3 * id - 3] + m[7] * p[3 * id - 2] + m[11] * p[3 * id - 1] + m[15]);
+        const text = array => window.s4.base64(new Uint8Array(array.buffer));
+        return [width, height, text(away), text(relief.filter((_, i) => i % 4 === 0))];
+    }"""
+    room.settle()
+    width, height, away, relief = room.get(f"({script})(viewer)")
+    away = np.frombuffer(base64.b64decode(away), np.float32).reshape(height, width)
+    relief = np.frombuffer(base64.b64decode(relief), np.uint8).reshape(height, width)
+    far, padded = np.log2(away), np.pad(np.log2(away), 1, mode="edge")
+    expected = np.zeros_like(far)
+    for y in range(3):
+        for x in range(3):
+            expected += (far - padded[y : y + height, x : x + width]).clip(0, 0.06) / 0.48
+    there = away < away.max()
+    assert there.mean() > 0.2 and (relief[there] > 40).mean() > 0.02, "some edges"
+    assert np.abs(relief[there] / 255 - expected[there]).max() < 0.03
+
+
+def test_what_is_written_over_the_picture_takes_no_more_than_it_needs(room):
+    assert room.get("viewer.gl.getContextAttributes().depth") is False, "nothing uses it"
+    sizes = "[viewer.overlay.height, viewer.surface.height, viewer.overlay.offsetHeight]"
+    foot, whole, shown = room.get(sizes)
+    assert foot == shown < whole / 4
+    corner = room.pixels()[whole - foot :, :100, :3].reshape(-1, 3).astype(int)
+    for color in ((213, 94, 0), (0, 158, 115), (0, 114, 178)):
+        assert (np.abs(corner - color).max(axis=1) < 12).any(), "the axes are there"
+    start = "(viewer.tool = 'lasso', viewer.editor.start([200, 100]), viewer.dirty = true)"
+    room.get(start)
+    room.settle()
+    assert room.get(sizes) == [whole, whole, whole], "a lasso can go everywhere"
+    room.get("(viewer.editor.drop(), viewer.tool = 'move', viewer.dirty = true)")
+    room.settle()
+    assert room.get(sizes) == [foot, whole, foot]
 
 
 def test_a_pointer_shows_and_a_click_explains_a_superpoint(room):

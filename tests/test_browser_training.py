@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -14,10 +15,14 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture(scope="module")
+def server(folder):
     if not CHROMIUM.exists() and os.environ.get("S4TOKEN_REQUIRE_BROWSER") != "1":
         pytest.skip("needs chromium: apt-get install chromium")
-    folder = tmp_path_factory.mktemp("training")
     with started(folder / "log.txt", folder) as (server, _):
         yield server
 
@@ -40,7 +45,7 @@ def write_scans(folder: Path) -> None:
     (folder / "broken.ply").write_bytes(b"ply\nnonsense")
 
 
-def test_train_on_own_scans_pause_resume_and_use(page, tmp_path):
+def test_train_on_own_scans_pause_resume_and_use(page, folder, tmp_path):
     write_scans(tmp_path / "scans")
     page.page.set_default_timeout(300_000)  # processes of low priority on a busy machine
     find = page.page.locator
@@ -48,7 +53,10 @@ def test_train_on_own_scans_pause_resume_and_use(page, tmp_path):
     page.page.get_by_role("tab", name="Train").click()
     page.status("Nothing is being trained", line)
     assert find("#s4-train-pause").is_disabled() and find("#s4-train-start").is_enabled()
+    assert find("#s4-train-unit").is_hidden(), "the bundled rooms are in metres"
     find("#s4-train-source").get_by_text("My scans").click()
+    find("#s4-train-unit input").click()
+    page.page.get_by_role("option", name="cm", exact=True).click()
     find("#s4-train-start").click()
     page.status("choose a folder", line)
     find("#s4-train-scans input[type=file]").set_input_files(tmp_path / "scans")
@@ -60,6 +68,8 @@ def test_train_on_own_scans_pause_resume_and_use(page, tmp_path):
     page.status("is learning: superpoint tokens, step", line)
     find("#s4-train-plot .js-plotly-plot").wait_for()
     find(".s4-notes").get_by_text("broken.ply").wait_for()
+    (plan,) = folder.glob("training/*/plan.json")
+    assert json.loads(plan.read_text())["unit"] == "cm"
     find("#s4-train-pause").click()
     page.status(r"is paused \(superpoint tokens", line)
     assert find("#s4-train-start").is_disabled() and find("#s4-train-resume").is_enabled()

@@ -172,11 +172,11 @@ def test_the_command_line_says_which_size_it_took(tmp_path, capsys):
     assert main([*run, str(out)]) == 0
     guessed = json.loads(out.with_suffix(".json").read_text())["provenance"]
     assert guessed["unit_told"] is False
-    assert "its size was taken for" in capsys.readouterr().err
+    assert "the scan is about" in capsys.readouterr().err
     assert main([*run, str(out), "--unit", "ft"]) == 0
     told = json.loads(out.with_suffix(".json").read_text())["provenance"]
     assert told["unit_told"] is True and told["metres_per_unit"] == 0.3048
-    assert "its size was taken for" not in capsys.readouterr().err
+    assert "the scan is" not in capsys.readouterr().err
     assert (s4token.read(out).points == s4token.read(tmp_path / "scan.ply").points).all()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,14 +119,14 @@ def test_what_the_tab_shows(app, tmp_path):
     assert "has failed. step 4: loss is nan" in train.look(app, "h", "").status
 
 
-GOOD = Form("x", "Bundled rooms", ["knn"], 4, 10, True, [1.0, 0, 0, 0])
+GOOD = Form("x", "Bundled rooms", "", ["knn"], 4, 10, True, [1.0, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
     "weights", [["1", 0, 0, 0], [float("nan"), 0, 0, 0], [True, 0, 0, 0], [None] * 4]
 )
 def test_weights_from_the_browser_are_checked(weights):
-    form = Form("x", "Bundled rooms", ["knn"], 4, 10, True, weights)
+    form = Form("x", "Bundled rooms", "", ["knn"], 4, 10, True, weights)
     with pytest.raises(ValueError, match="Distillation"):
         form.plan("clip", "")
 
@@ -142,7 +143,23 @@ def test_a_training_begins_with_what_answers_on_the_page(app, monkeypatch):
     assert started[1][0].start.endswith("0001/mine.safetensors")
     with pytest.raises(ValueError, match="no superpoint"):
         train.start(
-            app, handle, Form("x", "Bundled rooms", ["superpoint"], 4, 9, True, [1] * 4), []
+            app, handle, Form("x", "Bundled rooms", "", ["superpoint"], 4, 9, True, [1] * 4), []
         )
-    train.start(app, handle, Form("x", "My scans", ["knn"], 4, 9, False, [1, 0, 0, 0]), ["/x.ply"])
-    assert started[2][0].start == "" and started[2][1] == [Path("/x.ply")]
+    own = Form("x", "My scans", "cm", ["knn"], 4, 9, False, [1, 0, 0, 0])
+    train.start(app, handle, own, ["/x.ply"])
+    assert (started[2][0].start, started[2][0].unit) == ("", "cm")
+    assert started[2][1] == [Path("/x.ply")]
+
+
+def test_the_choice_of_a_tokenizer_stays_where_it_can(app):
+    handle = app.store.open()
+    every = list(events.TOKENIZERS)
+    choices, chosen = events.offered(app, handle, "radius")
+    assert [name for _, name in choices] == every and chosen is None, "no scan: what was chosen"
+    opened_knn = opened(app)
+    app.store.update(opened_knn, lambda s: replace(s, tokenizer="knn"))
+    assert events.offered(app, opened_knn, "knn")[1] is None
+    assert events.offered(app, opened_knn, "superpoint")[1] == "knn", "as the scan is shown"
+    train.use(app, "0001", handle, WORDS)
+    for was in every:
+        assert events.offered(app, handle, was) == ([("kNN", "knn")], "knn")

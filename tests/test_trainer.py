@@ -193,6 +193,7 @@ def test_scans_are_copied_and_none_is_lost_to_a_name(trainer, tmp_path):
         ({"weights": {"masked": float("nan")}}, "Masked"),
         ({"weights": {"masked": 0.0}}, "at least one"),
         ({"weights": {"magic": 1.0}}, "Magic"),
+        ({"unit": "parsec"}, "Unit: choose one of m, "),
         ({"source": "scans", "weights": {"alignment": 1.0}}, "Alignment: your scans have no"),
     ],
 )
@@ -206,7 +207,7 @@ def test_the_command_line_is_one_that_the_library_takes(tmp_path):
 
     plan = Plan(
         "../$(x) 日本", source="scans", tokenizers=("knn", "radius"), start="shipped",
-        weights={"distillation": 0.5, "masked": 1.0}, clip="ViT-B-16:openai",
+        weights={"distillation": 0.5, "masked": 1.0}, clip="ViT-B-16:openai", unit="cm",
     )  # fmt: skip
     python, *rest = plan.command(tmp_path, 2)
     assert rest[:3] == ["-m", "s4token", "pretrain"] and python == sys.executable
@@ -214,6 +215,9 @@ def test_the_command_line_is_one_that_the_library_takes(tmp_path):
     assert options.data == f"folder:{tmp_path / 'scans'}" and options.threads == 2
     assert options.tokenizers == ["knn", "radius"] and options.start == Path("shipped")
     assert (options.distillation, options.masked, options.alignment) == (0.5, 1.0, None)
+    assert options.unit == "cm"
+    rooms = _parser().parse_args(replace(plan, source="rooms").command(tmp_path, 2)[3:])
+    assert rooms.unit is None, "rooms know theirs"
     assert options.out.parent == tmp_path and options.out.name == "x_日本.safetensors"
 
 

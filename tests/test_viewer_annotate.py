@@ -295,6 +295,21 @@ def test_a_second_page_is_told_when_it_opens_the_scan(app, handle, path):
     assert "open on another page" not in events.redraw(app, handle, Controls()).status
 
 
+def test_a_page_that_was_left_does_not_count(app, handle, path):
+    edit(app, handle, op="label", label="red", tokens=[1])
+    app.desk.leave(handle)
+    edit(app, handle, op="undo")  # its connection broke, but it is still there
+    other = app.store.open()
+    assert "another page" not in events.open_file(app, other, path, Controls()).status
+    edit(app, other, op="redo")
+    with pytest.raises(ValueError, match="on another page"):
+        edit(app, handle, op="undo")
+    app.desk.leave(other)
+    claimed = events.redraw(app, handle, Controls(view="Annotate")).status
+    assert "other page" not in claimed
+    edit(app, handle, op="undo")
+
+
 FORGED = [
     {"op": "split"}, {"op": "split", "tokens": [1]}, {"op": "split", "tokens": [], "parts": 2},
     {"op": "split", "tokens": [-1], "parts": 2}, {"op": "split", "tokens": [10**6], "parts": 2},

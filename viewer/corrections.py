@@ -324,6 +324,7 @@ class Desk:
         self._open: dict[str, Corrections] = {}
         self._owner: dict[str, str] = {}
         self._of: dict[str, str] = {}
+        self._left: set[str] = set()
 
     def open(self, handle: str, cloud: PointCloud) -> Corrections:
         """Return the corrections of a scan that a page opened, as they are on disk."""
@@ -334,11 +335,12 @@ class Desk:
         key = str(path)
         with self.lock:
             if self._of.get(handle) != key:
-                self.close(handle)
+                self._let_go(handle)
             if key not in self._open:
                 self._open[key] = Corrections(len(cloud), path)
             self._of[handle] = key
-            self._owner.setdefault(key, handle)
+            if self._owner.get(key) in (None, *self._left):
+                self._owner[key] = handle
             return self._open[key]
 
     def get(self, handle: str) -> Corrections | None:
@@ -352,20 +354,32 @@ class Desk:
             key = self._of.get(handle, "")
             before = self._owner.get(key)
             self._owner[key] = handle
-            return before not in (None, handle)
+            return before not in (None, handle, *self._left)
 
     def owns(self, handle: str) -> bool:
         """Whether this page may change the corrections of its scan."""
         with self.lock:
             return self._owner.get(self._of.get(handle, "")) == handle
 
-    def close(self, handle: str) -> None:
-        """Let go of a page's scan; the last page closes the journal."""
+    def leave(self, handle: str) -> None:
+        """Note that a page was closed or loaded again: the next one to open its scan may change it.
+
+        Its scan stays, as a connection that broke looks the same.
+        """
         with self.lock:
-            key = self._of.pop(handle, None)
-            if key is None:
-                return
-            if self._owner.get(key) == handle:
-                del self._owner[key]
-            if key not in self._of.values():
-                self._open.pop(key).journal.close()
+            self._left.add(handle)
+
+    def close(self, handle: str) -> None:
+        """Forget a page; the last one on a scan closes the journal."""
+        with self.lock:
+            self._left.discard(handle)
+            self._let_go(handle)
+
+    def _let_go(self, handle: str) -> None:
+        key = self._of.pop(handle, None)
+        if key is None:
+            return
+        if self._owner.get(key) == handle:
+            del self._owner[key]
+        if key not in self._of.values():
+            self._open.pop(key).journal.close()

@@ -200,6 +200,19 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     return _asked_again(app, handle, now, session, c)
 
 
+def offered(app: App, handle: str, was: str) -> tuple[list[tuple[str, str]], str | None]:
+    """Return the tokenizers that a page's model has, as text and name, and which is chosen.
+
+    was: which one was, when the event began. None leaves the choice alone, as another may have been
+    made since; not where that could be one that is gone.
+    """
+    have = app.page(handle).model().tokenizers
+    choices = [(text, name) for name, text in TOKENIZERS.items() if name in have]
+    wanted = app.store.get(handle).tokenizer if app.store.has_scan(handle) else was
+    wanted = wanted if wanted in have else choices[0][1]
+    return choices, None if wanted == was and len(choices) == len(TOKENIZERS) else wanted
+
+
 def choose_unit(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
     """Encode the open scan anew, in the unit that was chosen."""
     if not app.store.has_scan(handle):

@@ -10,7 +10,6 @@ from typing import Any
 
 import gradio as gr
 
-from s4token import UNITS
 from viewer import edit_messages, edits, events, panels, thresholds
 from viewer.api_layout import endpoints
 from viewer.colors import PALETTES
@@ -33,6 +32,8 @@ from viewer.page import (
     quick,
     settle,
     status_of,
+    tokenizer_choice,
+    unit_choice,
     updates,
     visitor,
 )
@@ -84,24 +85,39 @@ def build(
                 train_tab(app, page, card, training)
             with gr.Tab("About"):
                 card.render()
-        greeted = [handle, badge, card, page.status, page.tokenizer]
-        ready = demo.load(partial(_greet, app), None, greeted, api_visibility="private")
+        facts = [badge, card, page.status, page.tokenizer]
+        ready = _wire_pages(app, demo, handle, page.tokenizer, facts)
         open_links(app, page, remember(page, ready))
         endpoints(app)
     return demo
 
 
-def _greet(app: App) -> list[Any]:
-    """Start a session; says which model answers, as soon as it is there."""
-    description = guarded(lambda: (app.model().description, app.model().tokenizers))
-    handle = app.store.open()
-    if isinstance(description, Screen):
-        return [handle, gr.skip(), gr.skip(), status_of(description), gr.skip()]
-    facts, names = description
-    choices = [(text, name) for name, text in events.TOKENIZERS.items() if name in names]
+def _wire_pages(app: App, demo: gr.Blocks, handle: Any, tokenizer: Any, facts: list[Any]) -> Any:
+    """Open a session for every page, then greet it; notice when a browser closes or reloads it."""
+    handles: dict[str | None, str] = {}  # by Gradio's name of the connection
+
+    def loaded(request: gr.Request) -> str:
+        handles[request.session_hash] = app.store.open()
+        return handles[request.session_hash]
+
+    def left(request: gr.Request) -> None:
+        app.desk.leave(handles.pop(request.session_hash, ""))
+
+    demo.unload(left)
+    # A scan can be opened before the model is there, so the session does not wait for it.
+    opened = demo.load(loaded, None, handle, api_visibility="private", **QUICK)
+    wire = {"inputs": [handle, tokenizer], "outputs": facts, "api_visibility": "private"}
+    return opened.then(partial(_greet, app), **wire)
+
+
+def _greet(app: App, handle: str, tokenizer: str) -> list[Any]:
+    """Say which model answers, as soon as it is there."""
+    facts = guarded(lambda: app.model().description)
+    if isinstance(facts, Screen):
+        return [gr.skip(), gr.skip(), status_of(facts), gr.skip()]
     said = panels.status("Ready. Open a room on the left, or a file of your own.")
-    radio = gr.Radio(choices=choices, value=choices[0][1])
-    return [handle, panels.badge(facts), panels.about(facts), said, radio]
+    radio = tokenizer_choice(app, handle, tokenizer)
+    return [panels.badge(facts), panels.about(facts), said, radio]
 
 
 def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
@@ -182,11 +198,7 @@ def _refine_controls() -> tuple[Any, Any, Any, Any]:
         [(text, name) for name, text in events.TOKENIZERS.items()],
         value="superpoint", label="Tokenizer", elem_id="s4-tokenizer",
     )  # fmt: skip
-    unit = gr.Dropdown(
-        [("estimate it", ""), *((name, name) for name in UNITS)], value="",
-        label="Unit of the coordinates", elem_id="s4-unit", filterable=False,
-        info="Known sizes help to tell things apart",
-    )  # fmt: skip
+    unit = unit_choice("s4-unit", "Known sizes help to tell things apart")
     return negatives, threshold, tokenizer, unit
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from viewer import panels
+from s4token import UNITS
+from viewer import events, panels
 from viewer.controls import Controls
 from viewer.events import Screen
 from viewer.guard import guarded, staged
@@ -147,6 +148,20 @@ def plot(name: str) -> Any:
     return gr.Plot(
         show_label=False, container=False, visible=False, elem_id=name, elem_classes="s4-panel"
     )
+
+
+def unit_choice(name: str, info: str, *, visible: bool = True) -> Any:
+    """Return the choice of how long a unit of the coordinates is, "" to estimate it."""
+    return gr.Dropdown(
+        [("estimate it", ""), *((name, name) for name in UNITS)], value="", visible=visible,
+        label="Unit of the coordinates", elem_id=name, filterable=False, info=info,
+    )  # fmt: skip
+
+
+def tokenizer_choice(app: App, handle: str, was: str) -> Any:
+    """Return the update of the tokenizer's choice for the model of a page; was: what it was."""
+    choices, value = events.offered(app, handle, was)
+    return gr.Radio(choices=choices) if value is None else gr.Radio(choices=choices, value=value)
 
 
 def settle(page: Page) -> None:

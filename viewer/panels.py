@@ -144,7 +144,7 @@ def stats(session: Session) -> str:
         "Scan": session.name,
         "Points": f"{len(session.cloud):,}",
         "Extent": f"{' × '.join(f'{v:.4g}' for v in session.layer.sides)} units",
-        **_size(session),
+        **({"Size": encoding.size_text} if encoding.size_text else {}),
         "Tokens": f"{len(encoding.groups):,} ({encoding.tokenizer}), "
         f"median {np.median(encoding.groups.sizes):,.0f} points",
         "Coverage": f"{session.layer.coverage:.1%} of the points are in a token",
@@ -152,17 +152,6 @@ def stats(session: Session) -> str:
     }
     notes = "".join(f"<li>{escape(note)}</li>" for note in encoding.notes)
     return table(facts) + (f'<ul class="s4-notes">{notes}</ul>' if notes else "")
-
-
-def _size(session: Session) -> dict[str, str]:
-    """Say how large the scan is in metres, where it was told or estimated."""
-    encoding = session.layer.encoding
-    unit = encoding.metres_per_unit
-    if unit is None:
-        return {}
-    sides = " × ".join(f"{unit * v:.2g}" for v in session.layer.sides)
-    told = encoding.cloud.metres_per_unit is not None
-    return {"Size": f"{sides} m" if told else f"about {sides} m, estimated from what it shows"}
 
 
 def why(session: Session, token: int) -> str:

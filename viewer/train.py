@@ -29,6 +29,7 @@ class Form:
 
     name: Any
     source: Any
+    unit: Any
     tokenizers: Any
     scenes: Any
     steps: Any
@@ -52,6 +53,7 @@ class Form:
             weights=weights,
             clip=clip,
             start=start if self.begin is True else "",
+            unit=str(self.unit or ""),
         )
 
 

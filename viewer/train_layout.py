@@ -11,7 +11,7 @@ from viewer import panels, train
 from viewer.controls import Controls, parse_look
 from viewer.events import TOKENIZERS, Screen
 from viewer.guard import guarded, staged
-from viewer.page import HEAVY, Page, js, plot, updates
+from viewer.page import HEAVY, Page, js, plot, tokenizer_choice, unit_choice, updates
 from viewer.shared import App
 
 EVERY = {True: 2.0, False: 10.0}
@@ -65,6 +65,7 @@ def _form() -> tuple[list[Any], Any]:
         label="Scans, labels not needed", file_count="directory", visible=False,
         height=130, elem_id="s4-train-scans",
     )  # fmt: skip
+    unit = unit_choice("s4-train-unit", "One for all of the scans", visible=False)
     tokenizers = gr.CheckboxGroup(
         [(text, name) for name, text in TOKENIZERS.items()], value=["superpoint"],
         label="Tokenizers", elem_id="s4-train-tokenizers",
@@ -91,10 +92,10 @@ def _form() -> tuple[list[Any], Any]:
             for name, (value, info) in told.items()
         ]
     source.change(
-        lambda value: gr.File(visible=value == "My scans"), source, scans,
+        lambda value: [gr.update(visible=value == "My scans")] * 2, source, [scans, unit],
         show_progress="hidden", api_visibility="private",
     )  # fmt: skip
-    return [name, source, tokenizers, scenes, steps, begin, *weights], scans
+    return [name, source, unit, tokenizers, scenes, steps, begin, *weights], scans
 
 
 def _wire_training(
@@ -120,8 +121,8 @@ def _wire_training(
         return [_line(done), *out[1:]] if isinstance(done, Screen) else out
 
     def begin(handle: str, files: list[str] | None, *values: Any) -> list[Any]:
-        name, source, tokenizers, scenes, steps, first, *weights, before, look = values
-        filled = train.Form(name, source, tokenizers, scenes, steps, first, weights)
+        name, source, unit, tokenizers, scenes, steps, first, *weights, before, look = values
+        filled = train.Form(name, source, unit, tokenizers, scenes, steps, first, weights)
         return after(lambda: train.start(app, handle, filled, files or []), handle, before, look)
 
     acts = {"pause": app.trainer.pause, "resume": app.trainer.resume, "stop": app.trainer.stop}
@@ -168,10 +169,8 @@ def _wire_choice(app: App, page: Page, choice: Any, card: Any, status: Any) -> N
             if screen.kind == "error":
                 known[-1] = train.chosen(app, handle)
             if screen.kind == "info":
-                model = app.page(handle).model()
-                names = [(t, n) for n, t in TOKENIZERS.items() if n in model.tokenizers]
-                facts = model.description
-                radio = gr.Radio(choices=names, value=_tokenizer(app, handle, names))
+                radio = tokenizer_choice(app, handle, Controls.of(*values).tokenizer)
+                facts = app.page(handle).model().description
                 known = [panels.badge(facts), panels.about(facts), radio, gr.skip()]
             yield [*updates(screen, values), _line(screen), *known]
 
@@ -183,8 +182,3 @@ def _wire_choice(app: App, page: Page, choice: Any, card: Any, status: Any) -> N
         api_visibility="private",
         **HEAVY,
     )
-
-
-def _tokenizer(app: App, handle: str, names: list[tuple[str, str]]) -> str:
-    """Return the tokenizer of the open scan, else the first one there is."""
-    return app.store.get(handle).tokenizer if app.store.has_scan(handle) else names[0][1]

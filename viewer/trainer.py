@@ -27,6 +27,7 @@ try:
 except ImportError:  # not on Windows: there only the app that started a training knows that it runs
     fcntl = None
 
+from s4token import UNITS
 from viewer import journal
 
 TOKENIZERS = ("superpoint", "knn", "radius")
@@ -51,7 +52,8 @@ class Plan:
 
     source: ``rooms`` or ``scans``, unlabelled ones of one's own; scenes: made of them; steps: of
     each tokenizer; weights: of the objectives; clip: open_clip NAME:TAG; start: checkpoint whose
-    tokenizers to begin with, ``shipped``, or "" for random weights; stopped: it was ended early.
+    tokenizers to begin with, ``shipped``, or "" for random weights; stopped: it was ended early;
+    unit: of the scans' coordinates, "" to estimate it.
     """
 
     name: str
@@ -64,12 +66,15 @@ class Plan:
     clip: str = "s4token-small"
     start: str = ""
     stopped: bool = False
+    unit: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.strip() or len(self.name) > 60 or not self.name.isprintable():
             raise ValueError("Name: the tokenizers need one of 1 to 60 characters.")
         if self.source not in ("rooms", "scans"):
             raise ValueError("Learn from: choose the bundled rooms or scans of your own.")
+        if self.unit and self.unit not in UNITS:
+            raise ValueError(f"Unit: choose one of {', '.join(UNITS)}, or let it be estimated.")
         for name, (least, most) in LIMITS.items():
             value = getattr(self, name)
             if type(value) is not int or not least <= value <= most:
@@ -97,8 +102,9 @@ class Plan:
     def command(self, folder: Path, threads: int) -> list[str]:
         """Return the command line that trains, or goes on where it was interrupted."""
         data = "rooms" if self.source == "rooms" else f"folder:{folder / 'scans'}"
+        unit = ("--unit", self.unit) if self.unit and self.source == "scans" else ()
         return [
-            *(sys.executable, "-m", "s4token", "pretrain", "--data", data),
+            *(sys.executable, "-m", "s4token", "pretrain", "--data", data, *unit),
             *("--scenes", str(self.scenes), "--steps", str(self.steps)),
             *("--batch", str(self.batch), "--tokenizers", *self.tokenizers),
             *(part for n, w in self.weights.items() for part in (f"--{n}", f"{w:g}")),

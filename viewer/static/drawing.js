@@ -3,6 +3,7 @@
   const { Pointing } = window.s4;
   const REST = 140; // ms without motion until everything is drawn
   const BUDGET = 28; // ms that a frame may take while moving
+  const FOOT = 96; // CSS pixels at the bottom that hold axes and scale bar
   const MODES = { colours: 0, palette: 1, tokens: 2 };
   const SKY = { dark: [0.075, 0.09, 0.12], light: [0.965, 0.972, 0.98] };
 
@@ -121,16 +122,26 @@
       this.write();
     }
 
-    /** Write axes, scale and shapes over the picture. */
+    /** Write axes, scale and shapes over the picture, on no larger a canvas than they need. */
     write() {
+      const { overlay, surface, scale } = this;
+      const { shape } = this.editor;
+      const [boxes, cross] = [this.boxes(), this.crosses()];
+      const all = shape || cross || boxes.some((box) => box.title || box.bar);
+      const height = all ? surface.height : Math.min(surface.height, Math.ceil(FOOT * scale));
+      if (overlay.width !== surface.width || overlay.height !== height) {
+        Object.assign(overlay, { width: surface.width, height });
+        overlay.style.height = `${(100 * height) / surface.height}%`;
+      }
       window.s4.drawOverlay(this.paint, {
         camera: this.camera,
-        boxes: this.boxes(),
+        boxes,
         dark: this.dark(),
-        shape: this.editor.shape,
-        cross: this.crosses(),
+        shape,
+        cross,
+        above: surface.height - height,
         units: this.scene.units,
-        scale: this.scale,
+        scale,
       });
     }
   }

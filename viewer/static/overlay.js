@@ -109,14 +109,14 @@
    * Draw everything anew. Boxes are panels in CSS pixels from the upper left corner.
    * @param {CanvasRenderingContext2D} paint
    * @param {{camera: any, boxes: any[], dark: boolean, shape: any, cross: any[], scale: number,
-   *   units: number}} s
+   *   units: number, above: number}} s above: device pixels of the picture above the canvas
    */
   const drawOverlay = (paint, s) => {
     const ink = s.dark ? "#E5E7EB" : "#1F2937";
     const { width, height } = paint.canvas;
     paint.setTransform(1, 0, 0, 1, 0, 0);
     paint.clearRect(0, 0, width, height);
-    paint.setTransform(s.scale, 0, 0, s.scale, 0, 0);
+    paint.setTransform(s.scale, 0, 0, s.scale, 0, -s.above);
     paint.font = FONT;
     s.boxes.forEach((box, i) => {
       if (i > 0) {

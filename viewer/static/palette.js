@@ -1,32 +1,33 @@
 /* The colour pass: each pixel looks up point -> superpoint -> colour, then gets its shading and
    the outline of what is under the pointer. One panel is one palette. */
 (() => {
-  const { WIDE, program, programs } = window.s4;
+  const { WIDE, programs } = window.s4;
 
   const VERTEX = `
 void main() {
   vec2 corner = vec2(float((gl_VertexID << 1) & 2), float(gl_VertexID & 2));
   gl_Position = vec4(corner * 2.0 - 1.0, 0.0, 1.0);
 }`;
+  // SIDE: how many pixels off the neighbours lie
   const RELIEF = `
 uniform highp sampler2D depth;
 uniform ivec2 extent;
 uniform vec2 range;          // nearest and farthest depth
-uniform int reach;
 layout(location = 0) out vec4 relief;
-float far(ivec2 p) {
+float near(ivec2 p) {        // one over the distance, but for a factor
   float d = texelFetch(depth, clamp(p, ivec2(0), extent - 1), 0).r;
-  return log2(range.x * range.y / (range.y - d * (range.y - range.x)));
+  return range.y - d * (range.y - range.x);
 }
 void main() {                // eye-dome lighting, Boucheny 2009
   ivec2 p = ivec2(gl_FragCoord.xy);
-  float here = far(p), sum = 0.0;
-  for (int i = 0; i < 8; i++) {
-    ivec2 step = ivec2(i < 3 ? -1 : (i < 5 ? 0 : 1), i == 0 || i == 3 || i == 5 ? -1 :
-      (i == 1 || i == 6 ? 0 : 1));
-    sum += clamp(here - far(p + reach * step), 0.0, 0.06);
+  bool point = texelFetch(depth, p, 0).r < 1.0;
+  float here = 1.0 / near(p), all = 1.0;
+  // How many times as near each neighbour is, up to 2^0.06: their product for a sum of logarithms.
+#define SEE(x, y) all *= clamp(near(p + SIDE * ivec2(x, y)) * here, 1.0, 1.0424658);
+  for (; point; point = false) { // not an if: software GL would compute it where nothing is
+    SEE(-1, -1) SEE(-1, 0) SEE(-1, 1) SEE(0, -1) SEE(0, 1) SEE(1, -1) SEE(1, 0) SEE(1, 1)
   }
-  relief = vec4(sum / 0.48, 0.0, 0.0, 1.0);
+  relief = vec4(log2(all) / 0.48, 0.0, 0.0, 1.0);
 }`;
   const FRAGMENT = `
 uniform highp usampler2D ids, tokens, detail, own, instances;
@@ -118,7 +119,7 @@ void main() {
     constructor(gl) {
       this.gl = gl;
       this.pass = programs(gl, VERTEX, FRAGMENT);
-      this.lighting = program(gl, VERTEX, RELIEF);
+      this.lighting = programs(gl, VERTEX, RELIEF);
       this.array = gl.createVertexArray();
       this.frame = gl.createFramebuffer();
       this.relief = null;
@@ -127,8 +128,9 @@ void main() {
 
     /** Find how far each pixel lies behind its neighbours: once per picture, not per palette. */
     light(points, range, scale) {
-      const { gl, lighting } = this;
+      const { gl } = this;
       const { width, height } = points;
+      const lighting = this.lighting({ SIDE: Math.max(1, Math.round(1.4 * scale)) });
       gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
       if (this.size !== `${width} ${height}`) {
         this.size = `${width} ${height}`;
@@ -150,7 +152,6 @@ void main() {
       gl.uniform1i(lighting.at.depth, 0);
       gl.uniform2i(lighting.at.extent, width, height);
       gl.uniform2f(lighting.at.range, ...range);
-      gl.uniform1i(lighting.at.reach, Math.max(1, Math.round(1.4 * scale)));
       gl.bindVertexArray(this.array);
       gl.drawArrays(gl.TRIANGLES, 0, 3);
       gl.bindVertexArray(null);

@@ -48,7 +48,7 @@
     paint.fillStyle = dark ? "#13171F" : "#F6F8FA";
     paint.fillRect(0, 0, canvas.width, canvas.height);
     paint.drawImage(surface, 0, 0);
-    paint.drawImage(overlay, 0, 0);
+    paint.drawImage(overlay, 0, surface.height - overlay.height);
     paint.scale(scale, scale);
     viewer.boxes().forEach((box, i) => {
       drawFacts(paint, viewer.panels[i].spec.facts || [], box, dark);

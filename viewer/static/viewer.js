@@ -50,7 +50,7 @@
     }
 
     start() {
-      const gl = this.surface.getContext("webgl2", { antialias: false, alpha: false });
+      const gl = this.surface.getContext("webgl2", { antialias: false, alpha: false, depth: false });
       if (!gl) throw new Error("no WebGL2");
       this.gl = gl;
       this.points = new Points(gl);
@@ -224,11 +224,9 @@
       const most = Math.sqrt(PIXELS / (width * height));
       this.scale = Math.min(window.devicePixelRatio || 1, most);
       const [wide, high] = [Math.round(width * this.scale), Math.round(height * this.scale)];
-      for (const canvas of [this.surface, this.overlay]) {
-        if (canvas.width !== wide || canvas.height !== high) {
-          Object.assign(canvas, { width: wide, height: high });
-          this.stale = this.dirty = true;
-        }
+      if (this.surface.width !== wide || this.surface.height !== high) {
+        Object.assign(this.surface, { width: wide, height: high });
+        this.stale = this.dirty = true;
       }
       const [box] = this.boxes();
       this.points.resize(Math.round(box.width * this.scale), high);

@@ -1,0 +1,72 @@
+"""Who waits for numba is told; who does not is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from numba import njit
+
+from s4token import model
+from s4token.compiling import compiling
+
+ROOT = Path(__file__).resolve().parent.parent
+
+FRESH = """
+import s4token
+from s4token.compiling import compiling
+model, said = s4token.load(), []
+with compiling(lambda: said.append("warm")):
+    model.warm_up()
+cloud = s4token.room("office", 1).cloud
+with compiling(lambda: said.append("again")):
+    for scan in (cloud, s4token.PointCloud(cloud.points.astype(float))):
+        model.grouping("superpoint")(scan)
+print(*said)
+"""
+
+
+def kernel():
+    """Return a kernel that nobody has compiled yet."""
+    return njit(lambda x: x + 1)
+
+
+def test_it_is_said_once_and_only_while_something_is_compiled():
+    said, first, second = [], kernel(), kernel()
+    with compiling(lambda: said.append(1)):
+        first(1), second(1), first(1.0)
+    assert said == [1]
+    with compiling(lambda: said.append(2)):
+        first(1)
+    assert said == [1]
+
+
+def test_a_stage_says_why_it_takes_long(tiny_model, room_cloud, monkeypatch):
+    def heard() -> list[str]:
+        stages = []
+        tiny_model.encode(room_cloud, progress=lambda _, stage: stages.append(stage))
+        return stages
+
+    heard()
+    assert len(heard()) == 4 and not any("compiled" in stage for stage in heard())
+    levels = model._levels
+    monkeypatch.setattr(model, "_levels", lambda *a: kernel()(1) and levels(*a))
+    first, second, *rest = heard()
+    assert second == f"{first}; {model.COMPILING}" and len(rest) == 3
+
+
+@pytest.mark.slow
+def test_after_warming_up_no_scan_waits(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FRESH],
+        cwd=ROOT,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.stdout.split() == ["warm"], done.stdout + done.stderr
