@@ -156,8 +156,9 @@ class Loop:
                     row = {"step": number, "time": round(time.time(), 1), "lr": self.lr(number)}
                     row |= {k: float(torch.as_tensor(v).detach()) for k, v in values.items()}
                     print(json.dumps(row), file=log, flush=True)
-                    for name in (*values, "lr") if curves else ():
-                        curves.add_scalar(name, row[name], number)
+                    if curves is not None:
+                        for name in (*values, "lr"):
+                            curves.add_scalar(name, row[name], number)
                 if rank == 0 and (last or time.monotonic() - saved > self.save_seconds):
                     self._save(module, optimizer, number + 1)
                     return_freed_memory()
