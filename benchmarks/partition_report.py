@@ -217,7 +217,7 @@ def pictures() -> None:
     from s4token.superpoints import Superpoints
     from s4token.synthetic import room
 
-    whole = room("living", bench.FIRST_SEED, points=160_000).cloud
+    whole = room("living", bench.FIRST_SEED + 4, points=160_000).cloud
     base = whole.select(np.arange(0, len(whole), 4))
     ours = bench.ours
     densities = (("10,000 points", 16), ("40,000 points", 4), ("160,000 points", 1))
