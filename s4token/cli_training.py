@@ -23,29 +23,7 @@ def training_verbs(verb: Any) -> None:
     sub.add_argument("--scenes", type=int, default=600)
     sub.add_argument("--part", default="1/1", help="k/n: build the k-th of n parts")
 
-    sub = verb("pretrain-text", _pretrain_text, "train the text tower of the small CLIP")
-    sub.add_argument("--data", type=Path, required=True, help="folder of the word lists")
-    sub.add_argument("--sentences", default="", help="npz of sentence features, kept there")
-    sub.add_argument("--out", type=Path, required=True)
-    sub.add_argument("--work", type=Path, default=Path("runs/text"), help="resumable state")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--threads", type=int)
-
-    sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
-    sub.add_argument("--bank", type=Path, required=True)
-    sub.add_argument("--pack", type=Path, required=True)
-    sub.add_argument("--text", type=Path, required=True, help="trained text tower, or a small CLIP")
-    sub.add_argument(
-        "--go-on", action="store_true", help="begin with that small CLIP and the tokenizers beside"
-    )
-    sub.add_argument("--out", type=Path, required=True)
-    sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
-    sub.add_argument("--device", default="cpu", help="cpu or cuda")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--batch", type=int, help="pictures per step")
-    sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
-    sub.add_argument("--lr", type=float, help="peak learning rate")
-    sub.add_argument("--threads", type=int)
+    _small_clip_verbs(verb)
 
     sub = verb(
         "pretrain",
@@ -68,6 +46,38 @@ def training_verbs(verb: Any) -> None:
     sub.add_argument("--device", default="cpu", help="cpu or cuda")
     sub.add_argument("--steps", type=int)
     sub.add_argument("--batch", type=int, help="scenes per step")
+    sub.add_argument("--lr", type=float, help="peak learning rate")
+    sub.add_argument("--threads", type=int)
+
+    sub = verb("average", _average, "average two trainings, of which one went on from the other")
+    sub.add_argument("first", type=Path, help="tokenizers with their small CLIP beside them")
+    sub.add_argument("second", type=Path, help="the same of a training that went on from there")
+    sub.add_argument("--bank", type=Path, help="training scenes to centre estimated sizes on")
+    sub.add_argument("--out", type=Path, required=True, metavar="FOLDER")
+
+
+def _small_clip_verbs(verb: Any) -> None:
+    sub = verb("pretrain-text", _pretrain_text, "train the text tower of the small CLIP")
+    sub.add_argument("--data", type=Path, required=True, help="folder of the word lists")
+    sub.add_argument("--sentences", default="", help="npz of sentence features, kept there")
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/text"), help="resumable state")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--threads", type=int)
+
+    sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
+    sub.add_argument("--bank", type=Path, required=True)
+    sub.add_argument("--pack", type=Path, required=True)
+    sub.add_argument("--text", type=Path, required=True, help="trained text tower, or a small CLIP")
+    sub.add_argument(
+        "--go-on", action="store_true", help="begin with that small CLIP and the tokenizers beside"
+    )
+    sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
+    sub.add_argument("--device", default="cpu", help="cpu or cuda")
+    sub.add_argument("--steps", type=int)
+    sub.add_argument("--batch", type=int, help="pictures per step")
+    sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
     sub.add_argument("--lr", type=float, help="peak learning rate")
     sub.add_argument("--threads", type=int)
 
@@ -148,6 +158,12 @@ def _pretrain_clip(options: argparse.Namespace) -> None:
     )
     if metrics:
         print(json.dumps(metrics))
+
+
+def _average(options: argparse.Namespace) -> None:
+    from s4token.averaging import average
+
+    print(average(options.first, options.second, options.out, options.bank))
 
 
 def _pretrain(options: argparse.Namespace) -> None:

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top down. Imports point down, or to a sibling as long as there is no cycle.
 LAYERS = (
     "__init__ __main__ cli cli_evaluate cli_options cli_training",
-    "bank baselines benchmark clip_batches clip_pretrain few_shot picture pretrain probes "
-    "resources settings tallies text_corpus text_pretrain text_teacher vocabulary zero_shot",
+    "averaging bank baselines benchmark clip_batches clip_pretrain few_shot picture pretrain "
+    "probes resources settings tallies text_corpus text_pretrain text_teacher vocabulary zero_shot",
     "multiview objectives objectives.alignment objectives.clustering objectives.distillation "
     "objectives.masked objectives.teacher segment training",
     "model",
@@ -43,6 +43,7 @@ HOMES = {
     "gradio": {"viewer", "app"},
     "plotly": {"viewer", "app"},
     "torch": {
+        "averaging",
         "backbone",
         "checkpoint",
         "cli_training",  # sets how many threads it may use

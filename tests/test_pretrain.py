@@ -15,6 +15,7 @@ import torch
 from fakes import torchrun
 
 from s4token import checkpoint
+from s4token.averaging import average
 from s4token.backbone import SMALL_CLIP, FrozenCLIP, build, small_tokenizer
 from s4token.bank import (
     Bank,
@@ -43,9 +44,10 @@ from s4token.clip_pretrain import (
 )
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
 from s4token.describe import TokenInputs
-from s4token.model import load
+from s4token.model import TOKENIZATIONS, S4Token, load
 from s4token.pretrain import PretrainConfig, pretrain_all, teach
 from s4token.synthetic import room
+from s4token.tokenizer import collate
 from s4token.training import Loop
 
 
@@ -264,6 +266,59 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(built, tmp_path):
             run()
         states.append(checkpoint.load(out, kind="tokenizers")[0])
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+
+
+def write_pair(folder, seed, *, label_free=True, tokenizers=("superpoint",)):
+    """A random small CLIP and tokenizers through it; returns the latter's path."""
+    torch.manual_seed(seed)
+    state = build(SMALL_CLIP).state_dict()
+    header = {"open_clip": SMALL_CLIP, "recipe": {"seed": seed}, "metrics": {"kept": False}}
+    checkpoint.save(folder / "small.safetensors", state, kind="clip", header=header)
+    clip = FrozenCLIP.load(tag=folder / "small.safetensors")
+    model = S4Token(clip, {t: TOKENIZATIONS[t] for t in tokenizers})
+    recipe = {"seed": seed, "label_free": label_free}
+    model.save(folder / "model.safetensors", recipe=recipe, metrics={"kept": False})
+    return folder / "model.safetensors"
+
+
+def test_an_average_is_the_mean_of_weights_and_says_of_what(tmp_path):
+    first, second, out = (tmp_path / name for name in ("first", "second", "out"))
+    pair = [write_pair(f, n, label_free=n == 1) for n, f in enumerate((first, second))]
+    path = average(*pair, out)
+    for name, kind in (("small.safetensors", "clip"), ("model.safetensors", "tokenizers")):
+        one, other, mean = (checkpoint.load(f / name, kind=kind)[0] for f in (first, second, out))
+        for key, weight in mean.items():
+            torch.testing.assert_close(weight, (one[key] + other[key]) / 2, rtol=1e-3, atol=1e-4)
+        header = checkpoint.read_header(out / name)
+        assert header["recipe"]["seed"] == 1 and header["recipe"]["averaged_with"]["seed"] == 0
+        assert "metrics" not in header
+    model = load(path)
+    assert model.trained and not model.recipe["label_free"]
+
+
+def test_an_average_is_centred_on_the_sizes_of_a_bank(built, tmp_path):
+    _, bank = built
+    pair = [write_pair(tmp_path / f"{n}", n) for n in range(2)]
+    model = load(average(*pair, tmp_path / "out", bank.folder))
+    apart = []
+    for number in range(3):
+        inputs = named_tokens(bank.path(number), "superpoint", {}).inputs
+        _, size = model.learned["superpoint"](*collate([inputs]))
+        apart.append(float(size) - np.log(inputs.pitch))
+    assert abs(np.median(apart)) < 1e-3 and np.ptp(apart) > 0.01
+    with pytest.raises(ValueError, match="build the bank first"):
+        average(*pair, tmp_path / "again", tmp_path)
+
+
+def test_what_has_no_average_is_refused(tmp_path):
+    first = write_pair(tmp_path / "first", 0)
+    other = write_pair(tmp_path / "other", 1, tokenizers=("knn",))
+    with pytest.raises(ValueError, match=r"other.model.safetensors: other weights than in"):
+        average(first, other, tmp_path / "out")
+    (tmp_path / "first" / "small.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"small.safetensors: no such checkpoint"):
+        average(first, first, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_processes_share_the_work_and_the_first_writes(built, tmp_path):
