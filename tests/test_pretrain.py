@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fakes import torchrun
 
 from s4token import checkpoint
 from s4token.averaging import average
@@ -49,6 +48,7 @@ from s4token.pretrain import PretrainConfig, pretrain_all, teach
 from s4token.synthetic import room
 from s4token.tokenizer import collate
 from s4token.training import Loop
+from tests.fakes import torchrun
 
 
 def write_pack(path: Path) -> None:

@@ -11,9 +11,9 @@ import types
 
 import pytest
 import torch
-from fakes import torchrun
 
 from s4token.training import MUON_RATIO, Loop, MuonAdamW, parameter_groups
+from tests.fakes import torchrun
 
 
 class Task:

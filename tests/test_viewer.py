@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 
+import gradio as gr
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from viewer.controls import Controls, parse_look, parse_prompts, parse_toggle
 from viewer.events import Screen
 from viewer.figures import Look
 from viewer.guard import guarded, staged
+from viewer.page import WordChoice
 from viewer.session import Layer, Session, Store, token_of_points
 
 # -- colours --------------------------------------------------------------------------------------
@@ -380,3 +382,11 @@ def test_an_answer_says_from_what_to_what_it_sets_controls():
     assert not isinstance(said, str), "a line alone leaves the controls alone"
     texts = {page.settings(drawn, values, {}) for _ in range(3)}
     assert len(texts) == 3, "a page notices the same answer again"
+
+
+def test_a_word_that_is_gone_does_not_refuse_what_comes_with_it():
+    """Words may change while a message is under way; Gradio's own dropdown raises then."""
+    choice = WordChoice(["chair", "table"])
+    assert choice.preprocess("lamp") == "lamp" and choice.get_block_name() == "dropdown"
+    with pytest.raises(gr.Error):
+        gr.Dropdown(["chair", "table"]).preprocess("lamp")

@@ -25,6 +25,7 @@ from viewer.page import (
     HEAVY,
     QUICK,
     Page,
+    WordChoice,
     canvas,
     js,
     long,
@@ -208,7 +209,7 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
             list(VIEWS), value="Colours", show_label=False, container=False, scale=4,
             min_width=400, elem_id="s4-view",
         )  # fmt: skip
-        heat = gr.Dropdown(
+        heat = WordChoice(
             [], label="Heatmap of", visible=False, scale=2, min_width=130, elem_id="s4-heat",
             filterable=False,
         )  # fmt: skip

@@ -150,6 +150,20 @@ def plot(name: str) -> Any:
     )
 
 
+class WordChoice(gr.Dropdown):
+    """A choice among the words of a page, which may have changed since the browser last knew them.
+
+    Gradio refuses whatever comes along with a value that is no choice any more, an edit too; what
+    reads the word here takes another one then.
+    """
+
+    is_template = True  # the browser's part is that of a dropdown
+
+    def preprocess(self, payload: Any) -> Any:
+        """Return the value as it came."""
+        return payload
+
+
 def unit_choice(name: str, info: str, *, visible: bool = True) -> Any:
     """Return the choice of how long a unit of the coordinates is, "" to estimate it."""
     return gr.Dropdown(
