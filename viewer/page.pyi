@@ -155,8 +155,11 @@ class WordChoice(gr.Dropdown):
     def preprocess(self, payload: Any) -> Any:
         """Return the value as it came."""
         return payload
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component
