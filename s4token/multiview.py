@@ -26,7 +26,7 @@ from s4token.geometry import (
 from s4token.grouping import KNN, Radius
 from s4token.model import Progress
 from s4token.photographs import Photograph, depth_intrinsics, photographs
-from s4token.render import render
+from s4token.render import each_view, render
 from s4token.scatter import scatter_sum
 from s4token.superpoints import Superpoints
 from s4token.types import Camera, Encoding, Groups, PointCloud, Views
@@ -181,18 +181,28 @@ def draw(
     views = render(
         cloud, cameras, radii=prepared.radii, background=background, point_size=point_size
     )
-    images = [
-        _lit(cloud, prepared, camera, image, seen, style)
-        for image, seen, camera in zip(views.images, views.point_index, cameras, strict=True)
-    ]
-    return Views(np.stack(images), views.point_index)
+    return Views(_lit(cloud, prepared, cameras, views, style), views.point_index)
 
 
 def _lit(
+    cloud: PointCloud, prepared: Splats, cameras: Sequence[Camera], views: Views,
+    style: PictureStyle,
+) -> UInt8[np.ndarray, "V H W 3"]:  # fmt: skip
+    """Light the colours of pictures by the surfaces of the points that their pixels show."""
+    images = np.empty_like(views.images)
+
+    def light(v: int) -> None:
+        seen = views.point_index[v]
+        images[v] = _lit_view(cloud, prepared, cameras[v], views.images[v], seen, style)
+
+    each_view(len(cameras), light)
+    return images
+
+
+def _lit_view(
     cloud: PointCloud, prepared: Splats, camera: Camera, image: np.ndarray, seen: np.ndarray,
     style: PictureStyle,
 ) -> np.ndarray:  # fmt: skip
-    """Light a picture's colours by the surfaces of the points that its pixels show."""
     shown = seen >= 0
     point = seen[shown]
     normal = prepared.normals[point]
@@ -254,18 +264,14 @@ def picture_views(
         small = lambda c: replace(c, width=round(c.width / step), height=round(c.height / step))  # noqa: E731
         chosen = _covering(_scout(cloud), [small(p.camera) for p in taken], count)
         taken = [taken[i] for i in sorted(chosen)]
-    prepared = splats(cloud)
-    seen = render(cloud, [p.camera for p in taken], radii=prepared.radii).point_index
+    prepared, cameras = splats(cloud), [p.camera for p in taken]
+    seen = render(cloud, cameras, radii=prepared.radii).point_index
     if taken[0].depth is not None:
         seen = _as_measured(cloud, taken, seen)
     images = np.stack([p.read() for p in taken])
     if style == "relief":
-        images = np.stack(
-            [
-                _lit(cloud, prepared, p.camera, np.where((s >= 0)[..., None], i, 255), s, style)
-                for p, i, s in zip(taken, images, seen, strict=True)
-            ]
-        ).astype(np.uint8)
+        shown = np.where((seen >= 0)[..., None], images, np.uint8(255))
+        images = _lit(cloud, prepared, cameras, Views(shown, seen), style)
     return Views(_squares(images, size), _squares(seen, size)), lost
 
 

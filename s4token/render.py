@@ -6,7 +6,7 @@ extent, so a cloud in millimetres looks like the same cloud in kilometres.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -152,15 +152,15 @@ def _same_size(cameras: Sequence[Camera]) -> tuple[int, int]:
     return sizes.pop()
 
 
-def _each(cameras: Sequence[Camera], draw) -> None:
-    """Call ``draw`` for every camera; the kernels release the interpreter lock."""
-    workers = min(len(cameras), config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+def each_view(count: int, draw: Callable[[int], object]) -> None:
+    """Call ``draw`` for every view, in threads: most of the work releases the interpreter lock."""
+    workers = min(count, config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     if workers <= 1:
-        for v in range(len(cameras)):
+        for v in range(count):
             draw(v)
         return
     with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(draw, range(len(cameras))))
+        list(pool.map(draw, range(count)))
 
 
 def _near(points: np.ndarray) -> float:
@@ -222,7 +222,7 @@ def render(
             pixels = (pixels * _eye_dome(depth)[hit][:, None]).astype(np.uint8)
         images[v][hit] = pixels
 
-    _each(cameras, draw)
+    each_view(len(cameras), draw)
     return Views(images, owner)
 
 
@@ -251,7 +251,7 @@ def visible(
         _splat(points, world, pose, focal, near, depth, owner)
         _seen(points, world, pose, focal, near, depth, slack, seen[v])
 
-    _each(cameras, draw)
+    each_view(len(cameras), draw)
     return np.asarray(seen.any(axis=0))
 
 
