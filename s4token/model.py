@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -152,8 +153,10 @@ class S4Token(nn.Module):
         features = np.zeros((len(groups), self.clip.embed_dim))
         whole, sizes = np.zeros(self.clip.embed_dim), []
         for level, inputs in zip(levels, described, strict=True):
-            turns = quarter_turns(inputs)
-            pooled, each, size = self.encode_inputs(tokenizer, turns, cloud.metres_per_unit)
+            with self._precision():
+                pooled, each, size = self.encode_inputs(
+                    tokenizer, quarter_turns(inputs), cloud.metres_per_unit
+                )
             sizes.append(size.cpu())
             own = _mean_direction(each)
             features += own if level is groups else regroup(cloud, own, level, groups)
@@ -175,6 +178,11 @@ class S4Token(nn.Module):
             metres_per_unit=unit,
         )
 
+    def _precision(self) -> AbstractContextManager[object]:
+        """Return what makes a GPU encode in bfloat16: quicker, and the features are the same."""
+        kind = self.clip.device.type
+        return torch.autocast(kind, torch.bfloat16) if kind == "cuda" else nullcontext()
+
     def _notes(self, cloud: PointCloud, tokens: int, wanted: int) -> tuple[str, ...]:
         notes = []
         if not self.trained:
@@ -191,8 +199,8 @@ class S4Token(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Run described groups through tokenizer and transformer.
 
-        Returns (B, E) and (B, T, E) units and the estimated metres per unit, (B,): NaN from a
-        tokenizer that trusts the unit.
+        Under ``torch.autocast`` in its precision. Returns (B, E) and (B, T, E) units and the
+        estimated metres per unit, (B,): NaN from a tokenizer that trusts the unit.
         """
         samples, shape, centers, valid = collate(inputs, self.clip.device)
         pitch = torch.tensor([i.pitch for i in inputs], device=self.clip.device).log()
