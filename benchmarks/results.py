@@ -4,7 +4,7 @@
     python -m benchmarks.results --check    # say whether the document is up to date
 
 Nothing in the document is typed by hand: figures come from those files, those of reading from
-``readers.json``, other people's from ``published.json``.
+``readers.json``, of a GPU from ``gpu.json``, other people's from ``published.json``.
 """
 
 from __future__ import annotations
@@ -284,10 +284,55 @@ def reading(found: dict[str, Any]) -> list[str]:
     return out + _table(["step", "takes"], lines)
 
 
+def on_gpu(found: dict[str, Any]) -> list[str]:
+    """Return what encoding, the 2D teacher and the shipped model take on a GPU and beside it."""
+    machine, tokens = found["machine"], found["grouped"][0]["tokens"]
+    how = f"{machine['device']}, {machine['cores']} cores, torch {machine['torch']}, load average "
+    how += f"{machine['load_average']} at the end (`python -m benchmarks.gpu`). Weights: "
+    how += f"{found['weights']}. An encoding reads {', '.join(map(str, tokens))} tokens in "
+    how += f"{found['turns']} turns each. Seconds; transformer and teacher the median of "
+    how += f"{found['repeats']} runs. MB: the GPU's (on a CPU the process's) most, with weights."
+    seconds = lambda row, *keys: [_number(row[f"{k}_s"], 3) for k in keys]  # noqa: E731
+    cpu = {row["tokenizer"]: row for row in found["grouped"]}
+    before = ("grouping", "describing", "averaging")
+    encoded = [
+        [
+            row["clip"], row["tokenizer"], f"{row['points']:,}", row["precision"],
+            *seconds(row, *before, "transformer"),
+            _number(sum(row[f"{k}_s"] for k in (*before, "transformer")), 2),
+            f"{row['peak_mb']:,}", f"{row['weights_mb']:,}", _number(row["least_cosine"], 6),
+        ]
+        for row in (cpu[r["tokenizer"]] | r for r in found["transformed"])
+    ]  # fmt: skip
+    seen = [
+        [r["clip"], f"{r['points']:,}", str(r["views"]),
+         *seconds(r, "grouping", "rendering", "views", "total"), f"{r['peak_mb']:,}"]
+        for r in found["multiview"]
+    ]  # fmt: skip
+    first = {r["points"]: r for r in reversed(found["shipped"])}
+    line = [
+        [f"{r['points']:,}", r["device"],
+         *seconds(r, "read", "grouping", "describing", "transformer", "total"),
+         *(f"{first[r['points']][k] / r[k]:.2f}" for k in ("transformer_s", "total_s")),
+         f"{r['peak_mb']:,}", _number(r["least_cosine"], 6)]
+        for r in found["shipped"]
+    ]  # fmt: skip
+    head = ["grouping", "describing", "averaging", "transformer", "in all", "MB", "of it weights"]
+    out = ["## On a GPU", "", how, "", "Encoding, all but the transformer on the CPU:", ""]
+    out += _table(["CLIP", "tokens", "points", "precision", *head, "cosine to float32"], encoded)
+    out += ["The 2D teacher (`--engine multiview`):", ""]
+    head = ["CLIP", "points", "views", "grouping", "rendering", "encoding views", "in all", "MB"]
+    out += [*_table(head, seen), "The shipped model, from a PLY file to features:", ""]
+    head = ["points", "device", "reading", "grouping", "describing", "transformer", "in all"]
+    head += ["transformer faster", "all faster", "MB", "cosine to the CPU's"]
+    return out + _table(head, line)
+
+
 def document(
     results: dict[str, dict[str, Any]],
     published: Sequence[Row],
     readers: dict[str, Any] | None = None,
+    gpu: dict[str, Any] | None = None,
 ) -> str:
     """Return the whole of docs/results.md."""
     out = [
@@ -316,6 +361,7 @@ def document(
         if "ablation" in content:
             out += ablation(content["ablation"], content["stated"])
     out += reading(readers) if readers else []
+    out += on_gpu(gpu) if gpu else []
     out += [
         "## Beside others",
         "",
@@ -335,8 +381,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = load()
     published = json.loads((HERE / "published.json").read_text(encoding="utf-8"))
     readers = json.loads((HERE / "readers.json").read_text(encoding="utf-8"))
+    gpu = json.loads(path.read_text()) if (path := HERE / "gpu.json").is_file() else None
     files = {
-        "results.md": document(results, published, readers),
+        "results.md": document(results, published, readers, gpu),
         "scale.svg": plot(curves(results)),
     }
     for name, text in files.items():

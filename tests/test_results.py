@@ -10,7 +10,7 @@ import pytest
 import torch
 import trees
 
-from benchmarks import readers, real_clip, results
+from benchmarks import gpu, readers, real_clip, results
 
 ROW = {"data": "room", "tokenizer": "superpoint", "normalise": "token", "scale": 1.0,
        "density": 1.0, "mIoU": 41.26, "mAcc": 50.0, "OA": 60.0, "seconds": 1.5, "peak_mb": 800.4,
@@ -103,6 +103,54 @@ def test_reading_at_full_size_is_measured_as_it_is_said(tmp_path):
     assert "5 scans, each of 600 vertices" in text and "load average 1.5" in text
     assert f"| listing 5 scans | {found['list_s']:.3f} s |" in text
     assert f"| resident memory, scans read: 3 | {found['resident_mb']['3']:,} MB |" in text
+
+
+def test_a_gpu_is_measured_as_it_is_said(tiny_model, room_cloud, tmp_path):
+    """On a CPU with a tiny CLIP: the rows of the document are the figures that were measured."""
+    rows = {"grouped": [], "transformed": []}
+    for tokenizer in tiny_model.tokenizers:
+        row, inputs = gpu.grouped(tiny_model, tokenizer, room_cloud, 24)
+        assert row["tokens"] == [len(i.shape) for i in inputs] == [24, 12, 6]
+        rows["grouped"].append(row)
+        rows["transformed"] += gpu.transformed(tiny_model, tokenizer, inputs, 1)
+    assert [r["precision"] for r in rows["transformed"]] == 3 * ["float32", "bfloat16"]
+    assert [r["least_cosine"] == 1 for r in rows["transformed"]] == 3 * [True, False]
+    assert min(r["least_cosine"] for r in rows["transformed"]) > 0.999
+    found = rows | {"multiview": [gpu.looked_at(tiny_model.clip, room_cloud, 1, views=3)]}
+    found |= {"shipped": gpu.shipped(room_cloud, ["cpu"], tmp_path), "machine": gpu.machine("cpu")}
+    found |= {"weights": gpu.WEIGHTS, "turns": 4, "repeats": 1}
+    assert found["shipped"][0]["tokens"] == 512 and found["shipped"][0]["least_cosine"] == 1
+    slow = found["shipped"][0]
+    slow |= {"transformer_s": 2.0, "total_s": 3.0}
+    fast = slow | {"device": "cuda", "transformer_s": 0.5, "total_s": 2.0, "peak_mb": 1234}
+    found["shipped"].append(fast)
+    text = results.document({}, PUBLISHED, None, found)
+    assert "Weights: random, but" in text and "reads 24, 12, 6 tokens in 4 turns" in text
+    knn = rows["grouped"][1] | {"averaging_s": 1.0, "describing_s": 2.0, "grouping_s": 3.0}
+    found["grouped"][1] = knn
+    found["transformed"][3] |= {"transformer_s": 0.25, "peak_mb": 5000, "weights_mb": 7}
+    text = results.document({}, PUBLISHED, None, found)
+    assert (
+        f"| tiny | knn | {len(room_cloud):,} | bfloat16 | 3.000 | 2.000 | 1.000 | 0.250 | 6.25 | "
+        "5,000 | 7 | 0.9" in text
+    )
+    assert "| 0.500 | 2.000 | 4.00 | 1.50 | 1,234 | 1.000000 |" in text
+
+
+@pytest.mark.slow
+def test_a_large_clip_is_measured_without_its_weights(tmp_path, capsys):
+    sizes = ["--points", "3000", "--room-points", "2000", "--tokens", "16", "--repeats", "1"]
+    out = tmp_path / "gpu.json"
+    words = ["--device", "cpu", "--clips", "ViT-S-32-alt", *sizes, "--json", str(out)]
+    assert gpu.main(words) == 0 and "weights: random" in capsys.readouterr().out
+    found = json.loads(out.read_text())
+    each = [(r["clip"], r["tokenizer"]) for r in found["transformed"]]
+    clips = ("s4token-small", "ViT-S-32-alt")
+    tokens = ("superpoint", "knn", "radius")
+    assert each == [(c, t) for c in clips for t in tokens for _ in range(2)]
+    assert [r["clip"] for r in found["multiview"]] == list(clips)
+    assert len(found["grouped"]) == 3 and len(found["shipped"]) == 2
+    assert "| ViT-S-32-alt | knn |" in results.document({}, PUBLISHED, None, found)
 
 
 def test_the_document_is_up_to_date():
