@@ -27,11 +27,10 @@ import numpy as np
 import s4token
 from benchmarks import results
 from s4token import propagation
-from s4token.bank import add_tokens
+from s4token.bank import add_tokens, held_scenes
 from s4token.benchmark import present_classes
 from s4token.clip_batches import bank_names, named_tokens
 from s4token.clip_pretrain import name_vectors, token_score
-from s4token.datasets.packs import split
 from s4token.grouping import KNN, Radius
 from s4token.io import read_scan
 from s4token.metrics import segmentation_score
@@ -127,7 +126,7 @@ class Study:
         self.taught = teach(
             self.clip, self.paths, options.work / "teacher", lambda paths: _said(paths, "teacher")
         )
-        held = split(len(self.paths), PretrainConfig().held_out, 1)
+        held = held_scenes(self.paths, PretrainConfig().held_out)
         self.held = [path for path, out in zip(self.paths, held, strict=True) if out]
         self.names = sorted(bank_names(self.paths))
         self.scans = [present_classes(read_scan(path)) for path in options.scans]

@@ -22,7 +22,7 @@ SMALL_CLIP: dict[str, Any] = {
     "vision_cfg": {
         "image_size": 128,
         "patch_size": 16,
-        "width": 256,
+        "width": 384,
         "layers": 6,
         "head_width": 64,
     },
@@ -300,8 +300,10 @@ class FrozenCLIP(nn.Module):
         to ``embeddings``. On a CPU clouds of different sizes go through one by one: nothing is
         padded.
         """
-        if embeddings.device.type != "cpu" or valid is None or bool(valid.all()):
+        if embeddings.device.type != "cpu" or valid is None:
             return self._encode_batch(embeddings, valid)
+        if bool(valid.all()):
+            return self._encode_batch(embeddings, None)
         batch, tokens, _ = embeddings.shape
         pooled, features = [], []
         for row in range(batch):
@@ -322,7 +324,7 @@ class FrozenCLIP(nn.Module):
 
     def _padding_mask(self, valid: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return an additive mask of (B, 1, 1, T + 1), or None."""
-        if valid is None or bool(valid.all()):
+        if valid is None:
             return None
         batch, tokens = valid.shape
         mask = torch.zeros(batch, tokens + 1, dtype=dtype, device=valid.device)

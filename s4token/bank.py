@@ -18,16 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
-from s4token.augment import box, cut, yaw
+from s4token.augment import box, cut, jitter, yaw
 from s4token.backbone import SMALL_CLIP
 from s4token.datasets import Named, Scans
-from s4token.datasets.packs import training_objects
+from s4token.datasets.packs import split, training_objects
 from s4token.describe import TokenInputs, describe
 from s4token.geometry import rotation_to_z
 from s4token.io import read_scan
 from s4token.model import TOKENIZATIONS
 from s4token.multiview import cameras_for, draw, strided
-from s4token.scan_simulation import simulate, simulate_frame
+from s4token.render import orbit, visible
+from s4token.scan_simulation import photographed, simulate, simulate_frame
 from s4token.synthetic import ROOM_KINDS, room, single, tabletop
 from s4token.types import Groups, PointCloud, Scan
 
@@ -37,6 +38,8 @@ COUNTS = (256, 512, 1024)
 """Tokens of a scene, in turn: so that tokens are at home on coarse and on fine partitions."""
 FEWEST = 4000
 """A crop that would leave fewer points is not made, a composed scan of fewer is taken anew."""
+ALONE = 4
+"""One scene in so many is an object of the pack alone."""
 LEAST = 1000
 """A scan of one's own with fewer points is left out."""
 
@@ -83,15 +86,29 @@ class Bank:
         for number in progress(numbers):
             path = self.path(number)
             if not path.is_file():
-                if self.data is None:
-                    scan = self._scan(number, named, scans)
-                else:
-                    scan = self._crop(self.data, number, unusable)
+                scan, unit, views = self._made(number, named, scans, unusable)
                 if scan is None:
                     continue
-                unit = 1.0 if self.data is None else (self.metres_per_unit or np.nan)
-                _write(path, _pictures(scan, self.views) | {"metres_per_unit": np.array(unit)})
+                _write(path, _pictures(scan, views) | {"metres_per_unit": np.array(unit)})
             add_tokens(path)
+
+    def _made(
+        self,
+        number: int,
+        named: list[Named] | None,
+        scans: list[Scan],
+        unusable: dict[int, str],
+    ) -> tuple[Scan | None, float, int]:
+        """Return scene ``number``, metres per its unit (NaN if unknown) and how many pictures."""
+        if self.data is not None:
+            unit = self.metres_per_unit or np.nan
+            return self._crop(self.data, number, unusable), unit, self.views
+        if named and number % ALONE == ALONE - 1:
+            turn = np.random.default_rng(self.seed).permutation(len(named))
+            thing = named[turn[number // ALONE % len(named)]]
+            scan = _alone(thing, np.random.default_rng([self.seed, number]))
+            return scan, thing.scale or np.nan, -(-self.views // 4)
+        return self._scan(number, named, scans), 1.0, self.views
 
     def _crop(self, data: Scans, number: int, unusable: dict[int, str]) -> Scan | None:
         """Return a part of a scan, often seen less densely; None when the scan is of no use."""
@@ -169,6 +186,20 @@ def _close(rng: np.random.Generator, points: int, named: list[Named] | None) -> 
     # One frame shows a small part, and that densely.
     dense = tabletop(seed, points=max(3 * points, 400_000), objects=named)
     return simulate_frame(dense, rng, points=points)
+
+
+def _alone(thing: Named, rng: np.random.Generator) -> Scan:
+    """Return an object alone: whole or from one side, some or all of its points, clean or not."""
+    colors = photographed(thing.colors, rng) if rng.random() < 0.5 else thing.colors
+    one = PointCloud(thing.points.astype(np.float32), colors.astype(np.float32))
+    if rng.random() < 0.3:
+        high, start = rng.uniform(0, 50), rng.uniform(0, 360)
+        camera = orbit(one, 1, elevation=high, start=start)
+        one = one.select(np.flatnonzero(visible(one, camera)))
+    share = np.exp(rng.uniform(np.log(0.35), 0))
+    one = one.select(np.sort(rng.permutation(len(one))[: int(np.ceil(share * len(one)))]))
+    one = yaw(jitter(one, rng) if rng.random() < 0.5 else one, rng)
+    return Scan(thing.category, one, np.ones(len(one), np.int64), (thing.category,))
 
 
 def _select(scan: Scan, index: np.ndarray) -> Scan:
@@ -273,16 +304,28 @@ def tokens_path(path: Path, tokenizer: str) -> Path:
     return path.parent / tokenizer / path.name
 
 
+def scene_number(path: Path) -> int:
+    """Return a scene's number in its bank."""
+    return int(path.stem.rpartition("-")[2])
+
+
 def scene_count(path: Path) -> int:
     """Return how many tokens a scene is cut into."""
-    return COUNTS[int(path.stem.rpartition("-")[2]) % len(COUNTS)]
+    return COUNTS[scene_number(path) % len(COUNTS)]
 
 
-def draw_scenes(paths: Sequence[Path], scenes: int, rng: np.random.Generator) -> list[int]:
-    """Return which scenes make a batch: of one token count, as many tokens as ``scenes`` of 512."""
-    count = scene_count(paths[int(rng.integers(len(paths)))])
-    alike = [i for i, path in enumerate(paths) if scene_count(path) == count]
-    return [alike[i] for i in rng.integers(len(alike), size=max(1, 512 * scenes // count))]
+def finished_scenes(folder: Path) -> list[Path]:
+    """Return the scenes of a bank that have the tokens of all tokenizers, by number."""
+    names = {path.name for path in folder.glob("scene-*.npz")}
+    for tokenizer in TOKENIZATIONS:
+        names &= {path.name for path in (folder / tokenizer).glob("scene-*.npz")}
+    return [folder / name for name in sorted(names)]
+
+
+def held_scenes(paths: Sequence[Path], share: float) -> np.ndarray:
+    """Return a mask of the scenes to measure with; each by its number, whatever else there is."""
+    numbers = [scene_number(path) for path in paths]
+    return split(max(numbers, default=0) + 1, share, 1)[numbers]
 
 
 def add_tokens(path: Path) -> None:

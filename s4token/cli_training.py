@@ -72,6 +72,9 @@ def _small_clip_verbs(verb: Any) -> None:
     sub.add_argument(
         "--go-on", action="store_true", help="begin with that small CLIP and the tokenizers beside"
     )
+    sub.add_argument(
+        "--growing", action="store_true", help="take in scenes that bank finishes meanwhile"
+    )
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
     sub.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -147,6 +150,7 @@ def _pretrain_clip(options: argparse.Namespace) -> None:
         str(options.pack),
         str(options.text),
         go_on=options.go_on,
+        growing=options.growing,
         **_overrides(options, "steps", "batch", "scenes", "lr"),
     )
     metrics = pretrain_clip(

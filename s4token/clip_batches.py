@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,13 +17,16 @@ from s4token.bank import name_shares, token_inputs, tokens_path
 from s4token.datasets import Named
 from s4token.describe import TokenInputs
 from s4token.multiview import draw, splats
-from s4token.size import told_in_training
-from s4token.tokenizer import collate
 from s4token.types import Camera, PointCloud
 
+Draw = Callable[..., Tensor]
 COLOR = slice(3, 6)
 MEAN_COLOR, COLOR_SPREAD, COLOURED = slice(11, 14), slice(14, 17), 18
 """Columns of ``TokenInputs.samples`` and ``.shape`` that hold colours."""
+
+
+ROUGHEST = 0.15
+"""Most noise that augmentation adds to the places of samples, in radii of their token."""
 
 
 def bank_names(paths: Sequence[Path]) -> set[str]:
@@ -33,24 +38,43 @@ def bank_names(paths: Sequence[Path]) -> set[str]:
     return out
 
 
-class Views:
-    """All pictures of a bank in memory, with global class ids (0 = none) per second pixel."""
+class Pictures:
+    """Keep scenes' pictures on a device, with global class ids (0 = none) per second pixel."""
 
-    def __init__(self, paths: Sequence[Path], names: list[str]) -> None:
-        ids = {n: i + 1 for i, n in enumerate(names)}
-        images, labels = [], []
-        for path in paths:
-            with np.load(path) as scene:
-                images.append(scene["images"])
-                table = np.array([0] + [ids[c] for c in scene["classes"].tolist()], np.int16)
-                # One more at the end, for pixels that show no point.
-                labels.append(np.append(table[scene["labels"]], 0)[scene["pixel_points"]])
-        self.images = np.concatenate(images)
-        self.labels = np.concatenate(labels)
+    def __init__(self, device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.images = torch.zeros(0, device=self.device)
+        self.labels = torch.zeros(0, device=self.device)
+
+    def add(self, shown: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Take in pictures, uint8 (V, H, W, 3), and their ids, int16 (V, H/2, W/2)."""
+        images, labels = (
+            torch.from_numpy(np.concatenate(arrays)).to(self.device)
+            for arrays in zip(*shown, strict=True)
+        )
+        first = not len(self.images)
+        self.images = images if first else torch.cat([self.images, images])
+        self.labels = labels if first else torch.cat([self.labels, labels])
+
+    def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw pictures, augmented, with their ids as int64."""
+        pick = torch.randint(
+            len(self.images), (count,), generator=generator, device=generator.device
+        )
+        return augment(self.images[pick], self.labels[pick].long(), generator)
+
+
+def named_pictures(path: Path, ids: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Read a scene's pictures for ``Pictures``; names that ``ids`` does not number are none."""
+    with np.load(path) as scene:
+        table = np.array([0] + [ids.get(c, -1) + 1 for c in scene["classes"].tolist()], np.int16)
+        # One more at the end, for pixels that show no point.
+        labels = np.append(table[scene["labels"]], np.int16(0))[scene["pixel_points"]]
+        return scene["images"], labels
 
 
 class Objects:
-    """Single objects, drawn anew for every batch."""
+    """Single objects, drawn from anywhere: to measure with."""
 
     def __init__(self, named: Sequence[Named], names: list[str], size: int) -> None:
         ids = {n: i + 1 for i, n in enumerate(names)}
@@ -58,12 +82,9 @@ class Objects:
         self.clouds = [PointCloud(o.points, np.clip(o.colors, 0, 1)) for o in named]
         self.splats = [splats(c) for c in self.clouds]
         self.ids = np.array([ids[o.category] for o in named])
-        # Every category counts alike, damped: categories of one object do not dominate.
-        count = np.bincount(self.ids)[self.ids]
-        self.weight = count**-0.5 / (count**-0.5).sum()
 
-    def draw(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Render one object before a plain background; return picture and class ids."""
+    def draw(self, number: int, rng: np.random.Generator) -> np.ndarray:
+        """Render one object before a plain background."""
         cloud, prepared = self.clouds[number], self.splats[number]
         # An object stands anywhere in a room and fills some of its height.
         share = np.exp(rng.uniform(np.log(0.1), 0))
@@ -85,17 +106,29 @@ class Objects:
             background=(int(shade[0]), int(shade[1]), int(shade[2])),
             point_size=float(np.exp(rng.uniform(-0.3, 0.4))),
         )
-        return view.images[0], np.where(view.point_index[0, 1::2, 1::2] >= 0, self.ids[number], 0)
+        return view.images[0]
+
+
+def random_on(generator: torch.Generator) -> tuple[Draw, Draw]:
+    """Return functions of a shape that draw uniformly from [0, 1) and normally, on its device."""
+    how: Any = {"generator": generator, "device": generator.device}
+    return lambda *shape: torch.rand(*shape, **how), lambda *shape: torch.randn(*shape, **how)
+
+
+@cache
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return numbers on a device, sent there once: every sending makes a GPU's queue wait."""
+    return torch.tensor(values, device=device)
 
 
 def augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Flip, zoom and recolour a batch: uint8 (B, H, W, 3) and ids (B, H/2, W/2)."""
     batch = len(images)
-    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
+    uniform, normal = random_on(generator)
     flip = torch.where(uniform(batch) < 0.5, -1.0, 1.0)
     zoom = 1 - 0.35 * uniform(batch) * (uniform(batch) < 0.6)
     shift = (2 * uniform(batch, 2) - 1) * (1 - zoom)[:, None]
-    theta = torch.zeros(batch, 2, 3)
+    theta = torch.zeros(batch, 2, 3, device=images.device)
     theta[:, 0, 0], theta[:, 1, 1] = zoom * flip, zoom
     theta[:, :, 2] = shift
     grid = lambda n: F.affine_grid(theta, [batch, 1, n, n], align_corners=False)  # noqa: E731
@@ -104,12 +137,11 @@ def augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple
     ids = F.grid_sample(
         labels[:, None].float(), grid(labels.shape[-1]), mode="nearest", align_corners=False
     )
-    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
     mean = x.mean(dim=(2, 3), keepdim=True)
     contrast = torch.exp(0.12 * normal(batch, 3, 1, 1))
     # Brightness and warmth vary with the light; height only with how much was scanned.
-    gain = torch.exp(torch.tensor([0.2, 0.05, 0.03]).view(1, 3, 1, 1) * normal(batch, 3, 1, 1))
-    x = ((x - mean) * contrast + mean) * gain
+    spread = _constant((0.2, 0.05, 0.03), x.device).view(1, 3, 1, 1)
+    x = ((x - mean) * contrast + mean) * torch.exp(spread * normal(batch, 3, 1, 1))
     grey = (uniform(batch) < 0.05)[:, None, None]
     x[:, 2] = torch.where(grey, 127.5, x[:, 2])
     x = x + 4 * normal(*x.shape)
@@ -121,9 +153,9 @@ def patch_targets(labels: Tensor, grid: int, classes: int) -> tuple[Tensor, Tens
     batch, size = labels.shape[0], labels.shape[1] // grid
     cells = labels[:, : grid * size, : grid * size].unflatten(2, (grid, size))
     cells = cells.unflatten(1, (grid, size)).permute(0, 1, 3, 2, 4).reshape(batch * grid**2, -1)
-    share = torch.zeros(len(cells), classes + 1)
-    share.scatter_add_(1, cells, torch.full(cells.shape, 1 / cells.shape[1]))
-    share = share.view(batch, grid**2, -1)
+    share = torch.zeros(len(cells), classes + 1, device=labels.device)
+    each = torch.full(cells.shape, 1 / cells.shape[1], device=labels.device)
+    share = share.scatter_add_(1, cells, each).view(batch, grid**2, -1)
     known = share[..., 1:].sum(dim=-1)
     return share[..., 1:] / known.clamp(min=1e-6)[..., None], known
 
@@ -147,7 +179,7 @@ class NamedTokens:
 def named_tokens(path: Path, tokenizer: str, ids: Mapping[str, int]) -> NamedTokens:
     """Read a bank's scene for a tokenizer; ``ids`` numbers all names from 0.
 
-    Without ids no label is read and nothing has a name.
+    Names that are not in it count as none. Without ids no label is read and nothing has a name.
     """
     with np.load(tokens_path(path, tokenizer)) as tokens:
         share = np.zeros((len(tokens["offsets"]) - 1, len(ids)), np.float32)
@@ -155,21 +187,17 @@ def named_tokens(path: Path, tokenizer: str, ids: Mapping[str, int]) -> NamedTok
             with np.load(path) as scene:
                 classes = scene["classes"].tolist()
                 found = name_shares(tokens, scene["labels"], len(classes))
-            share[:, [ids[c] for c in classes]] = found
+            known = [number for number, name in enumerate(classes) if name in ids]
+            share[:, [ids[classes[number]] for number in known]] = found[:, known]
         return NamedTokens(token_inputs(tokens), share, np.diff(tokens["offsets"]))
-
-
-def drawn(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a random share of ``count`` indices, sorted, eight at least if there are."""
-    return np.sort(rng.permutation(count)[: max(8, int(share * count))])
 
 
 def augment_tokens(
     samples: Tensor, shape: Tensor, centers: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn scenes about the vertical, mirror, recolour or discolour them, in token space."""
+    """Turn scenes about the vertical, mirror, roughen, recolour or discolour them, as tokens."""
     batch = len(samples)
-    uniform = lambda *shape: torch.rand(*shape, generator=generator)  # noqa: E731
+    uniform, normal = random_on(generator)
     angle = uniform(batch) * 2 * torch.pi
     mirror = torch.where(uniform(batch) < 0.5, -1.0, 1.0)
     cos, sin = angle.cos(), angle.sin()
@@ -178,6 +206,9 @@ def augment_tokens(
     )
     samples, shape, centers = samples.clone(), shape.clone(), centers.clone()
     samples[..., :2] = torch.einsum("bij,btkj->btki", turn, samples[..., :2])
+    # Rougher than it was seen: a few scenes are by much.
+    rough = ROUGHEST * uniform(batch, 1, 1, 1) ** 3
+    samples[..., :3] = samples[..., :3] + rough * normal(*samples.shape[:3], 3)
     centers[..., :2] = torch.einsum("bij,btj->bti", turn, centers[..., :2])
     seen = (uniform(batch, 1, 1) > 0.05).float()
     tint, shift = _recolouring(batch, generator)
@@ -195,55 +226,12 @@ def _recolouring(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor
 
     Another light (gain and shift), hue (a turn about the grey axis) and saturation.
     """
-    normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
+    uniform, normal = random_on(generator)
     angle, saturation = 0.3 * normal(batch, 1, 1), torch.exp(0.3 * normal(batch, 1, 1)).clamp(max=2)
-    saturation = saturation * (torch.rand(batch, 1, 1, generator=generator) > 0.05)
-    grey = torch.full((3, 3), 1 / 3)
-    cross = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
-    turned = angle.cos() * (torch.eye(3) - grey) + angle.sin() * cross
+    saturation = saturation * (uniform(batch, 1, 1) > 0.05)
+    grey = _constant((1 / 3,) * 9, angle.device).view(3, 3)
+    still = _constant((1.0, 0, 0, 0, 1, 0, 0, 0, 1), angle.device).view(3, 3)
+    cross = _constant((0.0, -1, 1, 1, 0, -1, -1, 1, 0), angle.device).view(3, 3) / 3**0.5
+    turned = angle.cos() * (still - grey) + angle.sin() * cross
     gain = torch.exp(0.15 * normal(batch, 1, 3))
     return (saturation * turned + grey) * gain, 0.1 * normal(batch, 1, 3)
-
-
-def padded(rows: Sequence[np.ndarray], valid: Tensor) -> Tensor:
-    """Return arrays of (M, ...) as one tensor of (B, T, ...), zero behind each."""
-    out = torch.zeros(*valid.shape, *rows[0].shape[1:])
-    for number, row in enumerate(rows):
-        out[number, : len(row)] = torch.from_numpy(row)
-    return out
-
-
-@dataclass(frozen=True, eq=False)
-class TokenBatch:
-    """Hold what a step reads of B scenes of up to T tokens.
-
-    inputs: samples, shape and centers; valid: False on padding; share: (B, T, C) of each name, sums
-    to 1; weight: (B, T), what is named in a token times how pure it is; pitch: (B,), log of metres
-    per token pitch, NaN if unknown; told: (B, 2), what a tokenizer is told of it.
-    """
-
-    inputs: tuple[Tensor, Tensor, Tensor]
-    valid: Tensor
-    share: Tensor
-    weight: Tensor
-    pitch: Tensor
-    told: Tensor
-
-    def to(self, device: torch.device) -> TokenBatch:
-        """Return the batch on another device."""
-        samples, shape, centers = (i.to(device) for i in self.inputs)
-        rest = (self.valid, self.share, self.weight, self.pitch, self.told)
-        return TokenBatch((samples, shape, centers), *(r.to(device) for r in rest))
-
-
-def token_batch(scenes: Sequence[NamedTokens], generator: torch.Generator) -> TokenBatch:
-    """Collate and augment scenes."""
-    samples, shape, centers, valid = collate([s.inputs for s in scenes])
-    share = padded([s.share for s in scenes], valid)
-    known = share.sum(dim=-1)
-    # One more column, because without names there is none to take the largest of.
-    weight = F.pad(share, (0, 1)).amax(dim=-1)
-    share = share / known.clamp(min=1e-6)[..., None]
-    pitch = torch.tensor([s.inputs.pitch for s in scenes]).float().log()
-    inputs = augment_tokens(samples, shape, centers, generator)
-    return TokenBatch(inputs, valid, share, weight, pitch, told_in_training(pitch, generator))

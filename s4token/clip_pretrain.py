@@ -27,29 +27,25 @@ from s4token.backbone import (
     build,
     small_tokenizer,
 )
-from s4token.bank import draw_scenes
+from s4token.bank import finished_scenes, held_scenes
 from s4token.clip_batches import (
     NamedTokens,
     Objects,
-    Views,
-    augment,
     bank_names,
-    drawn,
+    named_pictures,
     named_tokens,
     patch_targets,
-    token_batch,
 )
 from s4token.datasets import objects
-from s4token.datasets.packs import split
+from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
 from s4token.metrics import score_of
 from s4token.model import TOKENIZATIONS
 from s4token.objectives.alignment import Alignment
+from s4token.scene_memory import BankMemory, TokenBatch, draw_scenes
 from s4token.segment import text_features
 from s4token.size import size_distance
 from s4token.tokenizer import collate
 from s4token.training import Loop, MuonAdamW, own_device, processes
-
-TOKENIZERS = ("superpoint", "knn", "radius")
 
 
 @dataclass(frozen=True)
@@ -59,10 +55,10 @@ class ClipPretrainConfig:
     bank: folder of training scenes; pack: named objects; text: trained text tower, or a small CLIP
     whose text tower is taken; go_on: begin with its image tower as well, and with the tokenizers
     beside it, instead of with random weights.
-    batch: pictures per step, of which ``object_share`` show one object alone; scenes: scenes of
-    512 tokens per step that the tower reads, of one tokenizer at a time; keep: least share of a
-    scene's tokens; held_out: share of objects and of scenes kept for measuring; scale: inverse
-    temperature of cosines; prior: handicap of frequent names.
+    batch: pictures per step; scenes: scenes of 512 tokens per step that the tower reads, of one
+    tokenizer at a time; keep: least share of a scene's tokens; held_out: share of the scenes kept
+    for measuring; scale: inverse temperature of cosines; prior: handicap of frequent names.
+    growing: take in scenes that ``bank`` finishes meanwhile.
     """
 
     bank: str
@@ -70,7 +66,6 @@ class ClipPretrainConfig:
     text: str
     steps: int = 3000
     batch: int = 16
-    object_share: float = 0.25
     scenes: int = 8
     keep: float = 0.5
     lr: float = 1e-3
@@ -84,6 +79,7 @@ class ClipPretrainConfig:
     held_out: float = 0.05
     seed: int = 0
     go_on: bool = False
+    growing: bool = False
 
 
 class _Words:
@@ -104,17 +100,16 @@ class _Trainer:
     """What one step needs: the tower, tokenizers in front of it, the names and their vectors."""
 
     def __init__(
-        self, config: ClipPretrainConfig, clip: FrozenCLIP, names: list[str], frequency: np.ndarray
+        self, config: ClipPretrainConfig, clip: FrozenCLIP, names: list[str], frequency: Tensor
     ) -> None:
         self.config, self.clip, self.names = config, clip, names
         self.words = name_vectors(clip, names).to(clip.device)
         self.tokenizers = nn.ModuleDict(
-            {t: TOKENIZATIONS[t].tokenizer(clip.width) for t in TOKENIZERS}
+            {t: TOKENIZATIONS[t].tokenizer(clip.width) for t in TOKENIZATIONS}
         ).to(clip.device)
-        counts = torch.from_numpy(frequency).float()
         self.alignment = Alignment(
             self.words,
-            counts.to(clip.device),
+            frequency.float(),
             scale=config.scale,
             prior=config.prior,
             cosine=config.cosine_weight,
@@ -124,31 +119,28 @@ class _Trainer:
         self, images: Tensor, labels: Tensor, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Align patches and class tokens of pictures."""
-        device = self.clip.device
-        with torch.autocast(device.type, torch.bfloat16):
-            pooled, dense = self.clip.encode_image(images.to(device))
+        with torch.autocast(self.clip.device.type, torch.bfloat16):
+            pooled, dense = self.clip.encode_image(images)
         share, known = patch_targets(labels, self.clip.grid, len(self.names))
-        share, known = share.to(device), known.to(device)
         compete = self.alignment.competitors(share, generator)
         weight = known * (known > 0.25)
-        whole = (share * weight[..., None]).sum(dim=1, keepdim=True)
-        shown = whole.sum(dim=2)
-        whole = whole / shown.clamp(min=1e-6)[..., None]
         return {
             "dense": self.alignment(dense.float(), share, weight, compete),
-            "global": self.alignment(pooled.float()[:, None], whole, (shown > 0).float(), compete),
+            "global": self.alignment.whole(pooled.float(), share, weight, compete),
         }
 
     def tokens(
-        self, tokenizer: str, scenes: Sequence[NamedTokens], generator: torch.Generator
+        self, tokenizer: str, b: TokenBatch, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Align tokens of scenes, and estimate how large they are."""
-        b = token_batch(scenes, generator).to(self.clip.device)
         with torch.autocast(self.clip.device.type, torch.bfloat16):
             embeddings, size = self.tokenizers[tokenizer](*b.inputs, b.valid, b.told)
-            _, features = self.clip.encode_tokens(embeddings, b.valid)
-        compete = self.alignment.competitors(b.share, generator)
-        out = {tokenizer: self.alignment(features.float(), b.share, b.weight, compete)}
+            pooled, features = self.clip.encode_tokens(embeddings, b.valid)
+        named = b.share, b.weight, self.alignment.competitors(b.share, generator)
+        out = {
+            tokenizer: self.alignment(features.float(), *named),
+            f"{tokenizer}_global": self.alignment.whole(pooled.float(), *named),
+        }
         if TOKENIZATIONS[tokenizer].normalise == "token":
             out["size"] = size_distance(size, b.pitch)
         return out
@@ -197,18 +189,15 @@ def pretrain_clip(
     """
     torch.manual_seed(config.seed)
     clip = with_text_tower(config.text, whole=config.go_on).to(own_device(device))
-    paths = sorted(Path(config.bank).glob("scene-*.npz"))
     named = objects(config.pack)
+    bank = Path(config.bank)
+    paths = finished_scenes(bank)
     if not paths:
-        raise ValueError(f"{config.bank}: no scene-*.npz; build the bank first")
+        raise ValueError(f"{bank}: no scene-*.npz with its tokens; build the bank first")
     names = sorted({o.category for o in named} | bank_names(paths))
-    ids = {n: i for i, n in enumerate(names)}
-    held, training = _parts(paths, config.held_out, 1)
-    held_objects, seen_objects = _parts(named, config.held_out, 2)
-    views = Views(training, names)
-    things = Objects(seen_objects, names, clip.image_size)
-    frequency = np.bincount(views.labels[::7].ravel(), minlength=len(names) + 1)[1:]
-    trainer = _Trainer(config, clip, names, frequency)
+    lessons = BankMemory(bank, names, clip.device, config.held_out)
+    lessons.add(paths)
+    trainer = _Trainer(config, clip, names, lessons.frequency())
     if config.go_on:
         beside = tokenizers_path(Path(config.text))
         state, _ = checkpoint.load(beside, kind="tokenizers")
@@ -218,34 +207,33 @@ def pretrain_clip(
     optimizer = MuonAdamW(learned, config.lr, config.weight_decay)
 
     def step(number: int) -> dict[str, Tensor]:
+        if config.growing and number % 50 == 0:
+            lessons.take_in_new()
         rng = np.random.default_rng([config.seed, number])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-        images, labels = augment(*_batch(config, views, things, rng), generator)
-        losses = trainer.pictures(images, labels, generator)
-        tokenizer, share = TOKENIZERS[rng.integers(3)], rng.uniform(config.keep, 1)
-        chosen = draw_scenes(training, config.scenes, rng)
-        scenes = [named_tokens(training[i], tokenizer, ids) for i in chosen]
-        scenes = [s.select(drawn(len(s.points), share, rng)) for s in scenes]
-        losses |= trainer.tokens(tokenizer, scenes, generator)
-        total = losses["dense"] + 0.5 * losses["global"] + config.token_weight * losses[tokenizer]
+        generator = torch.Generator(clip.device).manual_seed(int(rng.integers(2**31)))
+        losses = trainer.pictures(*lessons.pictures.batch(config.batch, generator), generator)
+        tokenizer, share = str(rng.choice(tuple(TOKENIZATIONS))), rng.uniform(config.keep, 1)
+        chosen = draw_scenes(lessons.counts, config.scenes, rng)
+        batch = lessons.tokens[tokenizer].batch(chosen, share, rng, generator)
+        losses |= trainer.tokens(tokenizer, batch, generator)
+        pictures = losses["dense"] + 0.5 * losses["global"]
+        tokens = losses[tokenizer] + 0.5 * losses[f"{tokenizer}_global"]
+        total = pictures + config.token_weight * tokens
         return losses | {"loss": total + config.size_weight * losses.get("size", 0.0)}
 
     Loop(folder, config.steps, config.lr).run(learned, optimizer, step, progress)
     if processes()[0] > 0:
         return {}
     learned.requires_grad_(False)
-    metrics = _evaluate(trainer, Views(held, names)) | _evaluate_tokens(trainer, held)
-    metrics |= _evaluate_objects(trainer, Objects(held_objects, names, clip.image_size))
+    paths = finished_scenes(bank)
+    held = [p for p, out in zip(paths, held_scenes(paths, config.held_out), strict=True) if out]
+    metrics = _evaluate(trainer, held) | _evaluate_tokens(trainer, held)
+    unseen = [named[i] for i in np.flatnonzero(split(len(named), HELD_OUT, HELD_SEED))]
+    metrics |= _evaluate_objects(trainer, Objects(unseen, names, clip.image_size))
+    metrics |= {"scenes": float(len(lessons.counts)), "held_out_scenes": float(len(held))}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     _save(config, trainer, metrics, out)
     return metrics
-
-
-def _parts(items: Sequence[Any], share: float, seed: int) -> tuple[list, list]:
-    """Return what is held out, and the rest."""
-    held = split(len(items), share, seed)
-    pick = lambda wanted: [i for i, h in zip(items, held, strict=True) if h == wanted]  # noqa: E731
-    return pick(True), pick(False)
 
 
 def _save(
@@ -268,35 +256,21 @@ def _save(
 _PATHS = ("bank", "pack", "text")
 
 
-def _batch(
-    config: ClipPretrainConfig, views: Views, things: Objects, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    alone = int(config.object_share * config.batch)
-    index = rng.integers(len(views.images), size=config.batch - alone)
-    shown = [
-        things.draw(i, rng) for i in rng.choice(len(things.clouds), size=alone, p=things.weight)
-    ]
-    images = np.concatenate([views.images[index], np.stack([d[0] for d in shown])])
-    labels = np.concatenate([views.labels[index], np.stack([d[1] for d in shown])])
-    return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))
-
-
 @torch.no_grad()
-def _evaluate(trainer: _Trainer, views: Views) -> dict[str, float]:
+def _evaluate(trainer: _Trainer, paths: Sequence[Path]) -> dict[str, float]:
     """Score patches of held-out scenes: accuracy and mean class accuracy over all names."""
-    hit, total = np.zeros(len(trainer.names)), np.zeros(len(trainer.names))
-    for start in range(0, len(views.images), 64):
-        labels = torch.from_numpy(views.labels[start : start + 64].astype(np.int64))
-        images = torch.from_numpy(views.images[start : start + 64])
-        device = trainer.clip.device
+    device, count = trainer.clip.device, len(trainer.names)
+    ids = {n: i for i, n in enumerate(trainer.names)}
+    hit, total = torch.zeros(count, device=device), torch.zeros(count, device=device)
+    for path in paths:
+        images, labels = (torch.from_numpy(a).to(device) for a in named_pictures(path, ids))
         with torch.autocast(device.type, torch.bfloat16):
-            _, dense = trainer.clip.encode_image(images.to(device))
-        share, known = patch_targets(labels, trainer.clip.grid, len(trainer.names))
-        guess = (dense.float() @ trainer.words.T).argmax(dim=-1).cpu()
-        truth = share.argmax(dim=-1)
-        clear = known > 0.5
-        np.add.at(total, truth[clear].numpy(), 1)
-        np.add.at(hit, truth[clear].numpy(), (guess == truth)[clear].numpy())
+            _, dense = trainer.clip.encode_image(images)
+        share, known = patch_targets(labels.long(), trainer.clip.grid, count)
+        guess = (dense.float() @ trainer.words.T).argmax(dim=-1)
+        truth, clear = share.argmax(dim=-1), known > 0.5
+        total += torch.bincount(truth[clear], minlength=count)
+        hit += torch.bincount(truth[clear & (guess == truth)], minlength=count)
     present = total > 20
     return {
         "patch_accuracy": 100 * float(hit.sum() / total.sum()),
@@ -310,7 +284,7 @@ def _evaluate_objects(trainer: _Trainer, things: Objects) -> dict[str, float]:
     rng = np.random.default_rng(0)
     ranks = []
     for number, truth in enumerate(things.ids):
-        images = np.stack([things.draw(number, rng)[0] for _ in range(4)])
+        images = np.stack([things.draw(number, rng) for _ in range(4)])
         seen = torch.from_numpy(images).to(trainer.clip.device)
         pooled = trainer.clip.encode_image(seen)[0].mean(dim=0)
         score = trainer.words @ pooled

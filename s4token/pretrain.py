@@ -15,19 +15,10 @@ from torch import Tensor, nn
 
 from s4token import checkpoint
 from s4token.backbone import FrozenCLIP
-from s4token.bank import draw_scenes, scene_groups, tokens_path
+from s4token.bank import held_scenes, scene_count, scene_groups, tokens_path
 from s4token.checkpoint import weights_sha256
-from s4token.clip_batches import (
-    NamedTokens,
-    TokenBatch,
-    bank_names,
-    drawn,
-    named_tokens,
-    padded,
-    token_batch,
-)
+from s4token.clip_batches import NamedTokens, bank_names, named_tokens
 from s4token.clip_pretrain import name_vectors
-from s4token.datasets.packs import split
 from s4token.model import TOKENIZATIONS, S4Token
 from s4token.multiview import cameras_for, draw, lift, pool, strided
 from s4token.objectives.alignment import Alignment
@@ -35,6 +26,7 @@ from s4token.objectives.clustering import Clustering
 from s4token.objectives.distillation import Distillation, global_distance
 from s4token.objectives.masked import MaskedModelling
 from s4token.objectives.teacher import AverageTeacher
+from s4token.scene_memory import SceneMemory, TokenBatch, draw_scenes
 from s4token.size import size_distance
 from s4token.tokenizer import HIDDEN, Tokenizer
 from s4token.training import Loop, MuonAdamW, own_device, processes, wait_for_all
@@ -152,17 +144,14 @@ class _Student(nn.Module):
         self.clustering = Clustering(clip.embed_dim) if config.clustering else None
         self.teacher = AverageTeacher(tokenizer) if hidden else None
 
-    def encode(self, embeddings: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, embeddings: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         pooled, features = self._frozen[0].encode_tokens(embeddings, valid)
         return pooled.float(), features.float()
 
-    def losses(self, lessons: Sequence[Lesson], generator: torch.Generator) -> dict[str, Tensor]:
+    def losses(self, batch: TokenBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """Return every objective that has a weight, their weighted sum and what to watch."""
-        config = self.config
-        device = self._frozen[0].device
-        batch = token_batch([c.scene for c in lessons], generator).to(device)
-        valid = batch.valid
-        with torch.autocast(device.type, torch.bfloat16):
+        config, valid = self.config, batch.valid
+        with torch.autocast(batch.share.device.type, torch.bfloat16):
             embeddings, size = self.tokenizer(*batch.inputs, valid, batch.told)
             pooled, features = self.encode(embeddings, valid)
         out: dict[str, Tensor] = {}
@@ -171,25 +160,27 @@ class _Student(nn.Module):
             out["size"] = size_distance(size, batch.pitch)
             total = total + config.size * out["size"]
         if config.distillation:
-            teacher = padded([c.teacher for c in lessons], valid).to(device)
-            weight = padded([c.weight for c in lessons], valid).to(device)
-            out |= self.distillation(features, teacher, weight)
-            whole = torch.from_numpy(np.stack([c.whole for c in lessons])).to(device)
-            out["global"] = global_distance(pooled, whole)
+            more = batch.more
+            out |= self.distillation(features, more["teacher"], more["weight"])
+            out["global"] = global_distance(pooled, more["whole"])
             total = total + config.distillation * (
                 out.pop("loss") + config.global_weight * out["global"]
             )
         if config.alignment:
             compete = self.alignment.competitors(batch.share, generator)
-            out["alignment"] = self.alignment(features, batch.share, batch.weight, compete)
-            total = total + config.alignment * out["alignment"]
+            named = batch.share, batch.weight, compete
+            out["alignment"] = self.alignment(features, *named)
+            out["alignment_global"] = self.alignment.whole(pooled, *named)
+            both = out["alignment"] + config.global_weight * out["alignment_global"]
+            total = total + config.alignment * both
         if self.teacher is not None:
             hidden = self._hidden(batch, generator)
             total = total + config.masked * hidden["masked"]
             total = total + config.clustering * hidden.get("clustering", 0.0)
             out |= hidden
         with torch.no_grad():
-            mean = features.sum(dim=1) / valid.sum(dim=1, keepdim=True)
+            real = batch.real.to(features.dtype)[..., None]
+            mean = (features * real).sum(dim=1) / real.sum(dim=1)
             out["token_cosine"] = (mean**2).sum(dim=-1).mean()
         return out | {"loss": total}
 
@@ -198,9 +189,9 @@ class _Student(nn.Module):
         assert self.teacher is not None and self.masked is not None
         self.teacher.update(self.tokenizer)
         inputs, valid, told = batch.inputs, batch.valid, batch.told
-        with torch.autocast(valid.device.type, torch.bfloat16):
+        with torch.autocast(told.device.type, torch.bfloat16):
             _, target = self.encode(self.teacher(*inputs, valid, told)[0], valid)
-            embeddings, mask = self.masked.hide(self.tokenizer, inputs, valid, generator, told)
+            embeddings, mask = self.masked.hide(self.tokenizer, inputs, batch.real, generator, told)
             _, features = self.encode(embeddings, valid)
         out = {"masked": self.masked(features, target, mask)}
         if self.clustering is not None:
@@ -242,22 +233,22 @@ def pretrain(
         state, _ = checkpoint.load(config.start, kind="tokenizers")
         own = {k.partition(".")[2]: v for k, v in state.items() if k.startswith(f"{tokenizer}.")}
         checkpoint.load_into(learned, own, source=config.start)
-    held = split(len(paths), config.held_out, 1)
+    held = held_scenes(paths, config.held_out)
+    held[:1] |= not held.any()
     both = list(zip(paths, taught, strict=True))
     training = [b for b, h in zip(both, held, strict=True) if not h]
     naming, ids = _naming(config, clip, paths, tokenizer)
     student = _Student(config, clip, learned, naming).to(clip.device)
     optimizer = MuonAdamW(student, config.lr, config.weight_decay)
+    memory = _remembered([lesson(p, t, tokenizer, ids) for p, t in training], ids, clip.device)
+    counts = np.array([scene_count(path) for path, _ in training])
 
     def step(number: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([config.seed, number])
-        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        generator = torch.Generator(clip.device).manual_seed(int(rng.integers(2**31)))
         share = rng.uniform(config.keep, 1)
-        chosen = [
-            _thin(lesson(training[i][0], training[i][1], tokenizer, ids), share, rng)
-            for i in draw_scenes([t[0] for t in training], config.batch, rng)
-        ]
-        return student.losses(chosen, generator)
+        chosen = draw_scenes(counts, config.batch, rng)
+        return student.losses(memory.batch(chosen, share, rng, generator), generator)
 
     Loop(folder, config.steps, config.lr).run(student, optimizer, step, progress)
     kept = [lesson(p, t, tokenizer, {}) for (p, t), h in zip(both, held, strict=True) if h]
@@ -267,10 +258,19 @@ def pretrain(
     return model, metrics
 
 
-def _thin(one: Lesson, share: float, rng: np.random.Generator) -> Lesson:
-    """Return a lesson with a random share of its tokens."""
-    keep = drawn(len(one.weight), share, rng)
-    return Lesson(one.scene.select(keep), one.teacher[keep], one.weight[keep], one.whole)
+def _remembered(
+    lessons: Sequence[Lesson], ids: Mapping[str, int], device: torch.device
+) -> SceneMemory:
+    memory = SceneMemory(len(ids), device)
+    memory.add(
+        [one.scene for one in lessons],
+        of_tokens={
+            "teacher": [one.teacher.astype(np.float16) for one in lessons],
+            "weight": [one.weight for one in lessons],
+        },
+        of_scenes={"whole": [one.whole for one in lessons]},
+    )
+    return memory
 
 
 def _agreement(model: S4Token, tokenizer: str, held: Sequence[Lesson]) -> dict[str, float]:

@@ -9,6 +9,8 @@ gives the same numbers.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -91,8 +93,11 @@ def told_in_training(
 ) -> Float[Tensor, "B 2"]:
     """Tell half of the scenes their pitch, and the others one off by a normal error of its log.
 
+    generator: on the device of ``pitch``.
+
     So that a tokenizer is at home on both, and no more sure of an estimate than it may be.
     """
-    sure = (torch.rand(len(pitch), generator=generator) < 0.5).float().to(pitch.device)
-    noise = error * torch.randn(len(pitch), generator=generator).to(pitch.device)
+    how: Any = {"generator": generator, "device": generator.device}
+    sure = (torch.rand(len(pitch), **how) < 0.5).float()
+    noise = error * torch.randn(len(pitch), **how)
     return torch.stack([pitch + torch.where(sure > 0, 0.0, noise), sure], dim=1)

@@ -122,15 +122,16 @@ class Loop:
 
         optimizer: a parameter group's learning rate is the schedule's times its ``lr_ratio``.
         step: returns ``loss`` (a scalar tensor with a gradient) and numbers to log.
-        Raises FloatingPointError when the loss or its gradient is not finite; the last saved state
-        stays good. SIGINT and SIGTERM let the step end, save, and raise KeyboardInterrupt.
+        Raises FloatingPointError when the loss or its gradient is not finite (on a GPU by the next
+        row of the log); the last saved state stays good. SIGINT and SIGTERM let the step end, save,
+        and raise KeyboardInterrupt.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         keep_freed_memory()
         rank, world = processes()
         start = self._resume(module, optimizer)
         parameters = [p for g in optimizer.param_groups for p in g["params"]]
-        saved = time.monotonic()
+        saved, health = time.monotonic(), _Health(self.folder)
         curves = _tensorboard(self.folder) if rank == 0 else None
         with (self.folder / "log.jsonl").open("a") as log, _asked_to_stop(world) as asked:
             for number in progress(range(start, self.steps)):
@@ -144,22 +145,21 @@ class Loop:
                 if world > 1:
                     _average_gradients(parameters, world)
                 norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-                # Before the weights change, so that no saved state can hold what follows from it.
-                if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
-                    raise FloatingPointError(
-                        f"step {number}: loss is {loss.item()}, its gradient {norm.item()}; the "
-                        f"last good state is in {self.folder}; resume with a lower learning rate"
-                    )
+                health.note(number, loss, norm)
                 optimizer.step()
                 last = number == self.steps - 1 or asked()
-                if rank == 0 and (number % self.log_every == 0 or last):
+                logs = number % self.log_every == 0 or last
+                saves = last or time.monotonic() - saved > self.save_seconds
+                if logs or saves:
+                    health.check()
+                if rank == 0 and logs:
                     row = {"step": number, "time": round(time.time(), 1), "lr": self.lr(number)}
                     row |= {k: float(torch.as_tensor(v).detach()) for k, v in values.items()}
                     print(json.dumps(row), file=log, flush=True)
                     if curves is not None:
                         for name in (*values, "lr"):
                             curves.add_scalar(name, row[name], number)
-                if rank == 0 and (last or time.monotonic() - saved > self.save_seconds):
+                if rank == 0 and saves:
                     self._save(module, optimizer, number + 1)
                     return_freed_memory()
                     saved = time.monotonic()
@@ -183,6 +183,34 @@ class Loop:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
         return int(state["done"])
+
+
+class _Health:
+    """Raise when a loss or its gradient was not finite, before anything of it is saved.
+
+    On a CPU at once, before the weights change. A GPU would have to be waited for at every step,
+    so there only when ``check`` is called.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.first: torch.Tensor | None = None
+
+    def note(self, number: int, loss: torch.Tensor, norm: torch.Tensor) -> None:
+        """Look at a step."""
+        fine = loss.detach().isfinite() & norm.isfinite()
+        bad = torch.where(fine, torch.inf, float(number))
+        self.first = bad if self.first is None else torch.minimum(self.first, bad)
+        if loss.device.type == "cpu":
+            self.check()
+
+    def check(self) -> None:
+        """Raise FloatingPointError if some step was not finite."""
+        if self.first is not None and math.isfinite(step := self.first.item()):
+            raise FloatingPointError(
+                f"step {step:.0f}: loss or gradient is not finite; the last good state is in "
+                f"{self.folder}; resume with a lower learning rate"
+            )
 
 
 def _tensorboard(folder: Path) -> Any:

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from s4token import KNN, Encoding, Groups, PointCloud, Radius
+from s4token.clip_batches import NamedTokens
+from s4token.describe import TokenInputs
 
 COLORS = {"red": 0, "green": 1, "blue": 2}
 WIDTH = 16
@@ -131,3 +133,15 @@ def torchrun(folder: Path, code: str, *arguments: str) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+def scene_of(count: int, names: int, seed: int = 0) -> NamedTokens:
+    """Return random tokens of random names."""
+    rng = np.random.default_rng(seed)
+    inputs = TokenInputs(
+        rng.normal(size=(count, 32, 7)).astype(np.float32),
+        rng.normal(size=(count, 27)).astype(np.float32),
+        rng.normal(size=(count, 3)).astype(np.float32),
+    )
+    share = rng.dirichlet(np.ones(names), count).astype(np.float32)
+    return NamedTokens(inputs, share, rng.integers(1, 50, count))

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from s4token.clip_pretrain import ClipPretrainConfig, _parts
 from s4token.datasets import objects, open_data
-from s4token.datasets.packs import training_objects
+from s4token.datasets.packs import HELD_OUT, HELD_SEED, split, training_objects
 
 GOOD = {
     "points": np.array([[0, 0, 0], [65535, 0, 0], [0, 65535, 0], [65535, 65535, 65535]], np.uint16),
@@ -57,8 +56,8 @@ def test_splits_of_a_pack_are_those_of_training(tmp_path):
     many |= {"coloured": np.ones(count, bool)}
     path = write(tmp_path / "o.npz", **many)
     held, seen = (open_data(f"objects:{path}@{part}") for part in ("held-out", "seen"))
-    share = ClipPretrainConfig("", "", "").held_out
-    assert [list(held.items), list(seen.items)] == list(_parts(range(count), share, 2))
+    out = split(count, HELD_OUT, HELD_SEED)
+    assert [list(held.items), list(seen.items)] == [list(np.flatnonzero(m)) for m in (out, ~out)]
     assert 0 < len(held) < 15 and len(seen) + len(held) == count == len(held.classes)
     assert held[0].category == f"thing {held.items[0]}" and "held out" in held.split
     assert len(open_data(f"objects:{path}")) == count

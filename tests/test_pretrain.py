@@ -29,11 +29,8 @@ from s4token.clip_batches import (
     NamedTokens,
     augment,
     augment_tokens,
-    drawn,
     named_tokens,
-    padded,
     patch_targets,
-    token_batch,
 )
 from s4token.clip_pretrain import (
     ClipPretrainConfig,
@@ -42,13 +39,12 @@ from s4token.clip_pretrain import (
     tokenizers_path,
 )
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
-from s4token.describe import TokenInputs
 from s4token.model import TOKENIZATIONS, S4Token, load
 from s4token.pretrain import PretrainConfig, pretrain_all, teach
 from s4token.synthetic import room
 from s4token.tokenizer import collate
 from s4token.training import Loop
-from tests.fakes import torchrun
+from tests.fakes import scene_of, torchrun
 
 
 def write_pack(path: Path) -> None:
@@ -118,8 +114,17 @@ def test_rooms_are_not_furnished_with_objects_that_are_held_out(built, tmp_path,
         return room(kind, seed, points=points, objects=objects)
 
     monkeypatch.setattr("s4token.bank.room", spy)
-    Bank(tmp_path / "bank", folder / "pack.npz", points=bank.points, views=2).build([0])
+    again = Bank(tmp_path / "bank", folder / "pack.npz", points=bank.points, views=2)
+    again.build([0, 3, 7, 11, 15, 19])
     assert used
+    # Alone, each of the others comes in turn.
+    alone = [again.path(n) for n in (3, 7, 11, 15, 19)]
+    shown = [str(np.load(path)["classes"][0]) for path in alone]
+    kept = [c for i, c in enumerate(["ball"] * 3 + ["cardboard box"] * 3) if i not in held]
+    assert sorted(shown[: len(kept)]) == kept
+    with np.load(alone[0]) as scene:
+        assert scene["labels"].all() and scene["metres_per_unit"] == np.float32(0.4)
+        assert len(scene["images"]) == 1
 
 
 def test_tokens_of_an_earlier_version_are_refused_with_what_to_do(built, tmp_path):
@@ -430,7 +435,8 @@ def test_augment_moves_labels_with_their_pixels():
     assert overlap > 0.6
 
 
-def test_augment_tokens_turns_samples_and_centres_alike():
+def test_augment_tokens_turns_samples_and_centres_alike(monkeypatch):
+    monkeypatch.setattr("s4token.clip_batches.ROUGHEST", 0.0)
     generator = torch.Generator().manual_seed(0)
     samples, shape = torch.randn(2, 5, 32, 7), torch.randn(2, 5, 22)
     centers = samples[:, :, 0, :3].clone()
@@ -465,41 +471,6 @@ def test_dropped_colours_leave_grey_and_a_flag():
     assert 5 < grey.sum() < 50
     assert (told[grey][..., 11:19] == torch.tensor([0.0] * 6 + [1, 0])).all()
     assert (told[~grey][..., 18] == 1).all()
-
-
-def scene_of(count: int, names: int, seed: int = 0) -> NamedTokens:
-    rng = np.random.default_rng(seed)
-    inputs = TokenInputs(
-        rng.normal(size=(count, 32, 7)).astype(np.float32),
-        rng.normal(size=(count, 27)).astype(np.float32),
-        rng.normal(size=(count, 3)).astype(np.float32),
-    )
-    share = rng.dirichlet(np.ones(names), count).astype(np.float32)
-    return NamedTokens(inputs, share, rng.integers(1, 50, count))
-
-
-def test_token_batch_pads_and_weighs():
-    scenes = [scene_of(9, 4), scene_of(5, 4, 1)]
-    scenes[0].share[2] = 0
-    scenes[0].share[3] = [0.5, 0, 0, 0]
-    batch = token_batch(scenes, torch.Generator().manual_seed(0))
-    valid, share, weight = batch.valid, batch.share, batch.weight
-    assert [tuple(i.shape[:2]) for i in batch.inputs] == [(2, 9)] * 3
-    assert batch.pitch.isnan().all() and batch.told[:, 0].isnan().all()
-    assert valid.sum(dim=1).tolist() == [9, 5] and (share[1, 5:] == 0).all()
-    assert weight[0, 2] == 0 and weight[0, 3] == 0.5 and (weight[1, 5:] == 0).all()
-    torch.testing.assert_close(share[0, 3], torch.tensor([1.0, 0, 0, 0]))
-    torch.testing.assert_close(share[valid & (weight > 0)].sum(dim=-1), torch.ones(13))
-    assert padded([np.ones((2, 3)), np.ones((1, 3))], valid[:, :2]).shape == (2, 2, 3)
-
-
-def test_a_drawn_share_is_sorted_and_never_too_small():
-    keep = drawn(100, 0.3, np.random.default_rng(0))
-    assert len(keep) == 30 and (np.diff(keep) > 0).all()
-    assert len(drawn(100, 0.01, np.random.default_rng(0))) == 8
-    assert drawn(5, 0.5, np.random.default_rng(0)).tolist() == [0, 1, 2, 3, 4]
-    scene = scene_of(100, 3)
-    np.testing.assert_array_equal(scene.select(keep).inputs.shape, scene.inputs.shape[keep])
 
 
 def test_token_score_by_hand():

@@ -41,13 +41,18 @@ class Alignment(nn.Module):
         self.register_buffer("words", words, False)
         smooth = frequency + frequency.mean() * 0.01
         self.register_buffer("handicap", prior * (smooth / smooth.max()).log(), False)
-        kin = (words @ words.T > related) & ~torch.eye(len(words), dtype=torch.bool)
+        itself = torch.eye(len(words), dtype=torch.bool, device=words.device)
+        kin = (words @ words.T > related) & ~itself
         self.register_buffer("kin", kin.float(), False)
 
     def competitors(self, share: Float[Tensor, "B T C"], generator: torch.Generator) -> Tensor:
-        """Return (B, C): the names of a scene, and each other one with probability ``absent``."""
-        drawn = torch.rand(share.shape[0], share.shape[2], generator=generator) < self.absent
-        return (share.amax(dim=1) > 0) | drawn.to(share.device)
+        """Return (B, C): the names of a scene, and each other one with probability ``absent``.
+
+        generator: on the device of ``share``.
+        """
+        size = share.shape[0], share.shape[2]
+        drawn = torch.rand(size, generator=generator, device=share.device) < self.absent
+        return (share.amax(dim=1) > 0) | drawn
 
     def forward(
         self,
@@ -69,3 +74,16 @@ class Alignment(nn.Module):
         word = F.normalize(share @ self.words, dim=-1)
         loss = entropy + self.cosine * (1 - (features * word).sum(dim=-1))
         return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
+
+    def whole(
+        self,
+        pooled: Float[Tensor, "B E"],
+        share: Float[Tensor, "B T C"],
+        weight: Float[Tensor, "B T"],
+        compete: Bool[Tensor, "B C"],
+    ) -> Tensor:
+        """Return the same for what stands for a whole scene: the mix of all its tokens' names."""
+        mix = (share * weight[..., None]).sum(dim=1, keepdim=True)
+        named = mix.sum(dim=2)
+        mix = mix / named.clamp(min=1e-6)[..., None]
+        return self(pooled[:, None], mix, (named > 0).float(), compete)

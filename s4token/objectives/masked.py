@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -17,33 +19,34 @@ BLOCKS = 12
 def block_mask(
     centers: Float[Tensor, "B T 3"],
     valid: Bool[Tensor, "B T"],
-    ratio: float,
+    ratio: float | Float[Tensor, ""],
     generator: torch.Generator,
 ) -> Bool[Tensor, "B T"]:
-    """Choose blocks of neighbouring tokens until ``ratio`` of each scene's tokens are masked."""
-    centers, valid = centers.cpu(), valid.cpu()
-    mask = torch.zeros_like(valid)
-    for row in range(len(centers)):
-        real = valid[row].nonzero()[:, 0]
-        place = centers[row, real]
-        wanted, hidden = round(ratio * len(real)), torch.zeros(len(real), dtype=torch.bool)
-        for left in range(BLOCKS, 0, -1):
-            missing = wanted - int(hidden.sum())
-            seed = int(torch.randint(len(real), (), generator=generator))
-            away = (place - place[seed]).norm(dim=-1).masked_fill(hidden, torch.inf)
-            hidden[away.argsort()[: -(-missing // left)]] = True
-        mask[row, real] = hidden
-    return mask
+    """Choose blocks of neighbouring tokens until ``ratio`` of each scene's tokens are masked.
+
+    generator: on the device of the centres, which nothing here waits for.
+    """
+    how: Any = {"generator": generator, "device": centers.device}
+    wanted = (ratio * valid.sum(dim=1)).round()
+    hidden = torch.zeros_like(valid)
+    for left in range(BLOCKS, 0, -1):
+        missing = wanted - hidden.sum(dim=1)
+        seed = torch.rand(valid.shape, **how).masked_fill(~valid, -1.0).argmax(dim=1)
+        place = centers.gather(1, seed[:, None, None].expand(-1, 1, 3))
+        away = (centers - place).norm(dim=-1).masked_fill(hidden | ~valid, torch.inf)
+        rank = away.argsort(dim=1).argsort(dim=1)
+        hidden = hidden | (rank < (missing / left).ceil()[:, None])
+    return hidden
 
 
 def pitches(centers: Float[Tensor, "B T 3"], valid: Bool[Tensor, "B T"]) -> Float[Tensor, "B"]:
     """Return every scene's median distance from a token to its nearest other, 0 if it has one."""
-    out = []
-    for place, real in zip(centers, valid, strict=True):
-        apart = torch.cdist(place[real], place[real]).fill_diagonal_(torch.inf)
-        nearest = apart.amin(dim=1) if len(apart) > 1 else apart.new_zeros(1)
-        out.append(nearest.median())
-    return torch.stack(out)
+    itself = torch.eye(centers.shape[1], dtype=torch.bool, device=centers.device)
+    apart = torch.cdist(centers, centers).masked_fill(~valid[:, None, :] | itself, torch.inf)
+    nearest = apart.amin(dim=2).masked_fill(~valid, torch.inf).sort(dim=1).values
+    middle = (valid.sum(dim=1, keepdim=True) - 1) // 2
+    median = nearest.gather(1, middle)[:, 0]
+    return torch.where(median.isfinite(), median, 0.0)
 
 
 class MaskedModelling(nn.Module):
@@ -78,9 +81,10 @@ class MaskedModelling(nn.Module):
         """Return the embeddings of a scene with masked tokens, and which they are."""
         samples, shape, centers = inputs
         low, high = self.ratio
-        ratio = low + (high - low) * float(torch.rand((), generator=generator))
-        mask = block_mask(centers, valid, ratio, generator).to(valid.device)
-        noise = torch.randn(centers.shape, generator=generator).to(centers.device)
+        how: Any = {"generator": generator, "device": centers.device}
+        ratio = low + (high - low) * torch.rand((), **how)
+        mask = block_mask(centers, valid, ratio, generator)
+        noise = torch.randn(centers.shape, **how)
         moved = centers + self.jitter * pitches(centers, valid)[:, None, None] * noise
         centers = torch.where(mask[..., None], moved, centers)
         content = tokenizer.content(samples, shape)
