@@ -9,15 +9,29 @@ from .materials import Rng, pick
 from .shapes import Part, Piece, Top, box, cushion, cylinder, lathe, ring, rod, sheet
 
 
-def curtain(rng: Rng, wide: float = 1.2, high: float = 2.2, name: str = "curtain") -> Piece:
-    """Return a wavy hanging cloth."""
-    cloth = m.white(rng) if rng.random() < 0.3 else m.fabric(rng)
+def curtain(
+    rng: Rng,
+    wide: float = 1.2,
+    high: float = 2.2,
+    name: str = "curtain",
+    *,
+    lean: float = 0.0,
+    cloth: m.Material | None = None,
+) -> Piece:
+    """Return a wavy hanging cloth; ``lean`` ties it to one side (-1 to 1) below its middle."""
+    if cloth is None:
+        cloth = m.white(rng) if rng.random() < 0.3 else pick(rng, m.fabric(rng), m.drape(rng))
     waves = max(2.0, wide / rng.uniform(0.1, 0.22))
     deep = float(np.exp(rng.uniform(*np.log((0.008, 0.06)))))
-    u, v = np.meshgrid(np.linspace(0, 1, int(waves * 6) + 2), np.linspace(0, 1, 7), indexing="ij")
+    rows = 13 if lean else 7
+    u, v = np.meshgrid(
+        np.linspace(0, 1, int(waves * 6) + 2), np.linspace(0, 1, rows), indexing="ij"
+    )
     gather = 1 - rng.uniform(0, 0.25) * np.sin(np.pi * v)
+    tie = abs(lean) * np.exp(-(((v - 0.4) / 0.22) ** 2))
+    x = (u - 0.5) * wide * gather * (1 - 0.75 * tie) + np.sign(lean) * 0.4 * wide * tie
     y = deep * np.sin(2 * np.pi * waves * u + 0.6 * np.sin(5 * v + rng.uniform(0, 6)))
-    grid = np.stack([(u - 0.5) * wide * gather, y * (1.2 - 0.5 * v), v * high], axis=-1)
+    grid = np.stack([x, y * (1.2 - 0.5 * v), v * high], axis=-1)
     return Piece(name, (sheet(cloth, grid),))
 
 

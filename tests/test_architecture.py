@@ -24,7 +24,7 @@ LAYERS = (
     "datasets.scans datasets.semantickitti datasets.shapenetpart describe label_files propagation "
     "scatter size tokenizer",
     "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
-    "grouping household io las materials merging meshes pcd photographs ply render "
+    "grouping household io las materials merging meshes openings pcd photographs ply render "
     "scan_simulation seating shapes shells superpoints synthetic tables",
     "checkpoint compiling geometry labelling metrics text_store",
     "types version",
