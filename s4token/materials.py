@@ -186,6 +186,13 @@ def picture(rng: Rng) -> Material:
     return Material(*three, pattern="picture", scale=float(rng.uniform(0.1, 0.5)))
 
 
+def drawing(rng: Rng) -> Material:
+    """Return a print, drawing or black-and-white photograph: shades of one colour on paper."""
+    ink = tinted(rng, PAINTS + FABRICS)
+    grey, paper = darker(ink, rng.uniform(0.2, 0.7)), pick(rng, *CEILINGS)
+    return Material(paper, grey, darker(paper, 0.8), "picture", float(rng.uniform(0.04, 0.3)))
+
+
 def rug(rng: Rng) -> Material:
     """Return a rug: border and ornament, or shaggy."""
     if rng.random() < 0.35:

@@ -29,6 +29,9 @@ EXTENTS: dict[str, tuple[Box, tuple[float, float]]] = {
 }
 """Least and greatest width and depth, and height, of each kind of room."""
 
+LARGE = {"living": 0.25, "office": 0.15, "meeting": 0.1, "kitchen": 0.1, "shop": 0.15}
+"""How likely a kind of room is a good deal larger: an open plan, a hall."""
+
 
 @dataclass(frozen=True)
 class Shell:
@@ -187,10 +190,20 @@ def vent(rng: Rng) -> Piece:
     )
 
 
-def shell(rng: Rng, kind: str, *, bare: bool = False) -> Shell:
-    """Return an empty room of a kind; ``bare`` leaves the ceiling out."""
+def _extent(rng: Rng, kind: str) -> tuple[float, float, float]:
+    """Return width, depth and height: now and then of a large room, or of a tall one."""
     (w0, w1, d0, d1), (h0, h1) = EXTENTS[kind]
     width, depth, height = (float(rng.uniform(a, b)) for a, b in ((w0, w1), (d0, d1), (h0, h1)))
+    if rng.random() < LARGE.get(kind, 0.0):
+        width, depth = width * float(rng.uniform(1.3, 2.2)), depth * float(rng.uniform(1.1, 1.5))
+    if rng.random() < (0.12 if kind in LARGE else 0.04):
+        height *= float(rng.uniform(1.2, 2.0))
+    return width, depth, height
+
+
+def shell(rng: Rng, kind: str, *, bare: bool = False) -> Shell:
+    """Return an empty room of a kind; ``bare`` leaves the ceiling out."""
+    width, depth, height = _extent(rng, kind)
     cut: Box | None = None
     if kind not in ("bathroom", "corridor", "warehouse") and rng.random() < 0.25:
         cut = (

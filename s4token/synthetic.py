@@ -15,7 +15,8 @@ from scipy.ndimage import map_coordinates, uniform_filter
 
 from . import shells
 from .catalog import Maker
-from .furnishing import RECIPES, Furnisher, decorate, laden
+from .decoration import decorate, laden
+from .furnishing import RECIPES, Furnisher
 from .materials import Material, Rng, paint, pick
 from .shapes import Piece, Pose
 from .types import PointCloud, Scan
