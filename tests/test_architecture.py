@@ -25,7 +25,8 @@ LAYERS = (
     "scatter size tokenizer",
     "appliances arrangements augment catalog clutter decoration electronics fixtures furnishing "
     "furniture grouping household io las materials merging meshes openings pcd photographs ply "
-    "render scan_simulation seating shapes shells storage superpoints synthetic tables tableware",
+    "render scan_defects scan_simulation seating shapes shells storage superpoints synthetic "
+    "tables tableware",
     "checkpoint compiling geometry labelling metrics text_store",
     "types version",
 )
