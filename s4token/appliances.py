@@ -102,34 +102,89 @@ def washing_machine(rng: Rng) -> Piece:
     return Piece("washing machine", parts, tops=(Top(0, 0, 0.85, 0.5, 0.5),))
 
 
+def _cooler_doors(rng: Rng, wide: float, high: float) -> list[tuple[float, float, float, float]]:
+    """Return x0, x1, z0, z1 of a refrigerator's doors and drawers."""
+    left, right, low, gap = -wide / 2, wide / 2, 0.03, 0.006
+    if high < 0.95:
+        return [(left, right, low, high)]
+    style, split = rng.integers(5), high * float(rng.uniform(0.28, 0.45))
+    if wide > 0.75 and style < 3:
+        middle = wide * float(pick(rng, 0.0, -0.08))
+        under = split if rng.random() < 0.5 else low
+        doors = [(left, middle - gap, under + gap, high), (middle + gap, right, under + gap, high)]
+        return doors + ([(left, right, low, split)] if under > low else [])
+    if style == 0:
+        return [(left, right, low, high)]
+    split = high - split if style < 3 else split
+    return [(left, right, low, split - gap), (left, right, split + gap, high)]
+
+
 def refrigerator(rng: Rng) -> Piece:
-    """Return a refrigerator, one or two doors wide."""
-    body, wide, high = (
-        pick(rng, m.white(rng), m.metal(rng)),
-        rng.uniform(0.55, 0.92),
-        rng.uniform(1.4, 2.0),
-    )
-    split, handle = rng.uniform(0.3, 0.65) * high, m.metal(rng)
+    """Return a refrigerator: one door, freezer above or below, side by side, or a small one."""
+    wide, high = float(rng.uniform(0.52, 0.7)), float(rng.uniform(1.4, 2.0))
+    wide = float(rng.uniform(0.76, 0.95)) if rng.random() < 0.3 else wide
+    if rng.random() < 0.12:
+        wide, high = float(rng.uniform(0.44, 0.58)), float(rng.uniform(0.5, 0.9))
+    body = pick(rng, m.white(rng), m.white(rng), m.metal(rng), m.metal(rng), m.dark(rng))
+    body = m.plastic(rng) if rng.random() < 0.08 else body
+    steel, grip, long = m.metal(rng), rng.integers(4), float(rng.uniform(0.15, 0.6))
     parts = [
-        box(body, (wide, 0.6, high), (0, 0.03, 0), front=False),
-        box(body, (wide, 0.06, split - 0.012), (0, -0.3, 0.02)),
-        box(body, (wide, 0.06, high - split - 0.02), (0, -0.3, split + 0.012)),
-        box(handle, (0.025, 0.05, 0.3), (wide * 0.4, -0.35, split + 0.05)),
-        box(handle, (0.025, 0.05, 0.25), (wide * 0.4, -0.35, split - 0.3)),
+        box(body, (wide, 0.56, high - 0.01), (0, 0.03, 0.01), front=False),
+        box(m.dark(rng), (wide * 0.98, 0.02, high - 0.05), (0, -0.255, 0.02)),
     ]
-    if wide > 0.8:
-        parts.append(
-            box(m.dark(rng), (0.012, 0.064, high - split - 0.02), (0, -0.3, split + 0.012))
-        )
+    doors = _cooler_doors(rng, wide, high)
+    for x0, x1, z0, z1 in doors:
+        x, w, h = (x0 + x1) / 2, x1 - x0, z1 - z0
+        parts.append(cushion(body, (w, 0.07, h), (x, -0.295, z0), 14, 3))
+        side = -1 if x > 0.05 else 1
+        if h < 0.75 and w > 0.7:
+            parts.append(box(steel, (w * 0.6, 0.04, 0.025), (x, -0.35, z1 - 0.1)))
+        elif grip < 3:
+            bar = min(long, h * 0.7)
+            z = z0 + 0.06 if z0 > 0.3 else z1 - bar - 0.06
+            z = z0 + (h - bar) / 2 if len(doors) == 1 or w < wide * 0.6 else z
+            at = x + side * (w / 2 - 0.05)
+            parts.append(box(steel if grip else body, (0.025, 0.05, bar), (at, -0.35, z)))
+    if wide > 0.75 and rng.random() < 0.5:
+        parts.append(box(m.dark(rng), (0.2, 0.01, 0.32), (-wide * 0.25, -0.333, high * 0.6)))
+    for _ in range(int(rng.integers(1, 7)) if rng.random() < 0.3 else 0):
+        note = m.Material(m.vivid(rng))
+        at = (float(rng.uniform(-0.4, 0.4)) * wide, -0.333, high * float(rng.uniform(0.55, 0.9)))
+        parts.append(box(note, (0.07, 0.006, float(rng.uniform(0.05, 0.15))), at))
     return Piece("refrigerator", tuple(parts), tops=(Top(0, 0, high, wide * 0.8, 0.5),))
 
 
+def visor_hood(rng: Rng, wide: float = 0.6) -> Piece:
+    """Return a flat hood to hang below a wall unit; z = 0 is its underside."""
+    steel, high = pick(rng, m.metal(rng), m.white(rng), m.dark(rng)), float(rng.uniform(0.06, 0.16))
+    parts = [
+        box(steel, (wide, 0.48, high), (0, -0.06, 0.001)),
+        box(m.dark(rng), (wide * 0.8, 0.3, 0.004), (0, -0.05, 0)),
+        box(m.metal(rng), (wide, 0.02, high * 0.5), (0, -0.31, high * 0.2)),
+    ]
+    return Piece("range hood", tuple(parts))
+
+
 def range_hood(rng: Rng) -> Piece:
-    """Return an extractor hood; z = 0 is its underside."""
-    steel = m.metal(rng)
-    profile = [(0.45, 0.0), (0.45, 0.06), (0.17, 0.28), (0.17, 0.75)]
-    hood = lathe(steel, profile, sides=4).turned(45, 2)
-    return Piece("range hood", (Part(hood.triangles * [0.95, 0.75, 1], steel),))
+    """Return a chimney hood: pyramid, flat slab, bell or slanted pane; z = 0 is its underside."""
+    steel = m.metal(rng) if rng.random() < 0.8 else pick(rng, m.white(rng), m.dark(rng))
+    wide, tall, style = pick(rng, 0.6, 0.9), float(rng.uniform(0.5, 0.85)), rng.integers(4)
+    duct = box(steel, (0.26, 0.24, tall), (0, 0.12, 0.05))
+    if style == 0:
+        profile = [(0.45, 0.0), (0.45, 0.06), (0.17, 0.28), (0.17, tall)]
+        hood = lathe(steel, profile, sides=4).turned(45, 2)
+        return Piece("range hood", (Part(hood.triangles * [wide / 0.64, 0.75, 1], steel),))
+    if style == 1:
+        slab = box(steel, (wide, 0.48, 0.06), (0, 0, 0.001))
+        return Piece("range hood", (slab, duct, box(m.dark(rng), (wide * 0.8, 0.36, 0.004))))
+    if style == 2:
+        bell = lathe(steel, [(0.42, 0), (0.42, 0.04), (0.3, 0.16), (0.15, 0.24), (0.13, tall)])
+        return Piece("range hood", (Part(bell.triangles * [wide / 0.84, 0.56, 1], steel),))
+    pane = box(m.Material((0.07, 0.07, 0.08)), (wide, 0.03, 0.5), (0, 0.05, 0.01))
+    body = box(steel, (wide * 0.9, 0.2, 0.3), (0, 0.14, 0.03))
+    return Piece(
+        "range hood", (pane.turned(float(rng.uniform(25, 50)), 0, (0, 0.05, 0.4)), body, duct)
+    )
 
 
 def microwave(rng: Rng) -> Piece:

@@ -8,6 +8,20 @@ from .catalog import DESKTOP, TABLEWARE, WORKTOP, Maker, chance, load, loaded
 from .materials import pick
 from .shapes import Part, Piece, Pose, Top, box, group
 
+BEDSIDE = (
+    *(
+        "table lamp",
+        "table lamp",
+        "table lamp",
+        "book",
+        "cup",
+        "vase",
+        "telephone",
+        "picture frame",
+    ),
+)
+"""What stands on small tables beside beds and sofas."""
+
 
 def seats_around(make: Maker, table: Piece, name: str, density: float) -> list[tuple[Piece, Pose]]:
     """Return seats around a table, facing it."""
@@ -75,7 +89,7 @@ def lounge(make: Maker) -> Piece:
         if chance(rng, 0.4):
             beside = make("side table", "floor lamp", "potted plant")
             if beside.tops:
-                beside = loaded(make, beside, ("table lamp", "vase", "book", "cup"), 1)
+                beside = loaded(make, beside, BEDSIDE, 1.2)
             things.append((beside, Pose(side * (wide / 2 + 0.05 + beside.size[0] / 2), deep * 0.2)))
     return group(*things)
 
@@ -101,7 +115,7 @@ def sleeping(make: Maker) -> Piece:
     for side in (-1, 1):
         if chance(rng, 0.75):
             stand = make("nightstand")
-            stand = loaded(make, stand, ("table lamp", "book", "cup", "vase", "telephone"), 1.6)
+            stand = loaded(make, stand, BEDSIDE, 1.8)
             x = side * (wide / 2 + stand.size[0] / 2 + rng.uniform(0.03, 0.15))
             things.append((stand, Pose(x, deep / 2 - stand.size[1] / 2 - 0.03)))
     if chance(rng, 0.4):
@@ -171,7 +185,12 @@ def kitchen_run(make: Maker, length: float) -> Piece:
         if x + wide > length:
             break
         things.append((piece, Pose(x + wide / 2, 0.31 - float(piece.bounds[1, 1]))))
-        if name == "stove" and chance(rng, 0.8):
+        if name == "stove" and chance(rng, 0.35):
+            visor = appliances.visor_hood(rng, wide)
+            things.append((visor, Pose(x + wide / 2, 0.06, upper - float(visor.size[2]) - 0.005)))
+            above = appliances.wall_unit(rng, front, wide, high)
+            things.append((above, Pose(x + wide / 2, 0.14, upper)))
+        elif name == "stove" and chance(rng, 0.85):
             hood = make("range hood")
             things.append(
                 (hood, Pose(x + wide / 2, 0.31 - hood.bounds[1, 1], rng.uniform(1.5, 1.65)))

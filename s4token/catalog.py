@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from . import appliances, clutter, electronics, fixtures, furniture, household, seating
+from . import (
+    appliances,
+    clutter,
+    electronics,
+    fixtures,
+    furniture,
+    household,
+    seating,
+    storage,
+    tableware,
+)
 from .materials import Rng, pick
 from .shapes import Piece, Pose, Top, turn
 
@@ -18,9 +28,11 @@ GENERATORS: dict[str, Callable[[Rng], Piece]] = {
         (seating, "chair office_chair stool bench sofa armchair ottoman pillow bed"),
         (
             furniture,
-            "table coffee_table side_table nightstand dresser cabinet tv_stand wardrobe desk "
+            "table coffee_table side_table nightstand dresser cabinet tv_stand desk "
             "bookshelf shelf coat_rack",
         ),
+        (storage, "wardrobe clothes_rack shoe_rack"),
+        (tableware, "cup bottle bowl plate jar cooking_pot kettle dish_rack spice_rack"),
         (
             appliances,
             "stove dishwasher washing_machine refrigerator range_hood microwave toilet sink "
@@ -29,7 +41,8 @@ GENERATORS: dict[str, Callable[[Rng], Piece]] = {
         (
             fixtures,
             "curtain radiator air_conditioner fireplace mirror whiteboard clock towel floor_lamp "
-            "table_lamp desk_lamp ceiling_light chandelier",
+            "table_lamp desk_lamp ceiling_light chandelier poster picture_frame wall_lamp "
+            "security_camera",
         ),
         (
             electronics,
@@ -37,8 +50,8 @@ GENERATORS: dict[str, Callable[[Rng], Piece]] = {
         ),
         (
             clutter,
-            "cup bottle bowl plate vase potted_plant trash_can cardboard_box storage_bin bag "
-            "clothes paper cooking_pot kettle toilet_paper pallet crate barrel ladder ball rug",
+            "vase potted_plant trash_can cardboard_box storage_bin bag "
+            "clothes paper toilet_paper pallet crate barrel ladder ball rug",
         ),
         (
             household,
@@ -52,6 +65,7 @@ GENERATORS: dict[str, Callable[[Rng], Piece]] = {
     "book": clutter.book_pile,
     "telephone": electronics.phone,
     "picture": fixtures.wall_picture,
+    "pictures": fixtures.gallery,
     "wall tv": electronics.wall_tv,
     "ceiling fan": fixtures.ceiling_fan,
     "christmas tree": household.tree,
@@ -240,8 +254,11 @@ DESKTOP = (
     "printer",
     "tissue box",
     "binder",
+    "picture frame",
+    "book",
 )
 SHELVED = (
+    *("picture frame", "picture frame", "jar", "table lamp", "clock", "book"),
     *("book", "vase", "cardboard box", "storage bin", "potted plant", "bowl"),
     *("bottle", "bag", "clothes", "ball", "speaker", "basket", "teddy bear", "shoes", "binder"),
 )
@@ -257,6 +274,9 @@ WORKTOP = (
     "toaster",
     "coffee maker",
     "fruit",
+    "dish rack",
+    "spice rack",
+    "jar",
 )
 
 

@@ -8,102 +8,29 @@ import numpy as np
 
 from . import materials as m
 from .materials import Rng, pick
-from .shapes import Part, Piece, Pose, Top, blob, box, cushion, cylinder, lathe, rod, sheet
+from .shapes import Part, Piece, Top, blob, box, cushion, lathe, rod, sheet
 
 BLACK = m.Material((0.05, 0.05, 0.055))
 
 
-def cup(rng: Rng) -> Piece:
-    """Return a cup or mug with handle."""
-    pot = m.ceramic(rng) if rng.random() < 0.6 else m.plastic(rng)
-    r, h = rng.uniform(0.034, 0.048), rng.uniform(0.07, 0.12)
-    body = lathe(pot, [(0, 0), (r * 0.85, 0), (r, h), (r * 0.9, h), (r * 0.75, 0.01)], sides=12)
-    handle = [
-        rod(pot, (r, 0, h * 0.25), (r + 0.03, 0, h * 0.4), 0.006),
-        rod(pot, (r + 0.03, 0, h * 0.4), (r, 0, h * 0.8), 0.006),
-    ]
-    return Piece("cup", (body, *handle))
-
-
-def bottle(rng: Rng) -> Piece:
-    """Return a bottle with cap and label."""
-    h, r = rng.uniform(0.18, 0.34), rng.uniform(0.028, 0.048)
-    glass = pick(
-        rng,
-        m.plastic(rng),
-        m.Material((0.12, 0.25, 0.14)),
-        m.Material((0.75, 0.82, 0.85)),
-        m.Material((0.25, 0.14, 0.07)),
-    )
-    body = lathe(
-        glass, [(0, 0), (r, 0), (r, h * 0.62), (r * 0.35, h * 0.8), (r * 0.35, h * 0.95)], sides=12
-    )
-    label = lathe(
-        m.plain(rng, m.PLASTICS, 0.5), [(r * 1.02, h * 0.2), (r * 1.02, h * 0.48)], sides=12
-    )
-    return Piece(
-        "bottle", (body, label, cylinder(m.plastic(rng), r * 0.4, h * 0.06, (0, 0, h * 0.94)))
-    )
-
-
-def bowl(rng: Rng) -> Piece:
-    """Return a bowl, sometimes with fruit."""
-    pot, r = pick(rng, m.ceramic(rng), m.wood(rng), m.plastic(rng)), rng.uniform(0.07, 0.16)
-    h = r * rng.uniform(0.4, 0.75)
-    parts: list[Part] = [
-        lathe(
-            pot,
-            [
-                (0, 0),
-                (r * 0.5, 0),
-                (r * 0.9, h * 0.5),
-                (r, h),
-                (r * 0.94, h),
-                (r * 0.8, h * 0.5),
-                (0, 0.01),
-            ],
-            sides=18,
-        )
-    ]
-    if rng.random() < 0.3:
-        for _ in range(4):
-            fruit = m.Material(
-                pick(rng, (0.8, 0.2, 0.15), (0.9, 0.6, 0.15), (0.5, 0.7, 0.2), (0.9, 0.8, 0.3))
-            )
-            x, y = rng.normal(0, r * 0.3, 2)
-            parts.append(cushion(fruit, (r * 0.6, r * 0.6, r * 0.6), (x, y, h * 0.4), 2, 4))
-    return Piece("bowl", tuple(parts))
-
-
-def plate(rng: Rng) -> Piece:
-    """Return a plate."""
-    r = rng.uniform(0.09, 0.14)
-    return Piece(
-        "plate",
-        (
-            lathe(
-                m.ceramic(rng),
-                [(0, 0.006), (r * 0.6, 0.006), (r, 0.022), (r * 0.98, 0.015), (r * 0.6, 0)],
-                sides=18,
-            ),
-        ),
-    )
-
-
 def vase(rng: Rng) -> Piece:
-    """Return a vase, sometimes with flowers."""
-    h, r = rng.uniform(0.15, 0.45), rng.uniform(0.05, 0.12)
-    pot = pick(rng, m.ceramic(rng), m.plastic(rng))
+    """Return a vase of any outline, sometimes with flowers or dry twigs."""
+    h, r = rng.uniform(0.12, 0.45), rng.uniform(0.04, 0.12)
+    if rng.random() < 0.12:  # stands on the floor
+        h, r = rng.uniform(0.5, 0.9), rng.uniform(0.12, 0.2)
+    pot = pick(rng, m.ceramic(rng), m.ceramic(rng), m.plastic(rng), m.Material((0.75, 0.82, 0.83)))
+    belly, neck = rng.uniform(0.15, 0.7), rng.uniform(0.25, 0.9)
     profile = [
         (0, 0),
-        (r * 0.6, 0),
-        (r, h * rng.uniform(0.3, 0.6)),
-        (r * rng.uniform(0.3, 0.7), h * 0.85),
-        (r * 0.6, h),
+        (r * rng.uniform(0.4, 0.8), 0),
+        (r, h * belly),
+        (r * neck, h * max(0.85, belly)),
+        (r * min(1.0, neck * rng.uniform(0.9, 1.4)), h),
+        (r * neck * 0.8, h * 0.97),
     ]
     parts: list[Part] = [lathe(pot, profile, sides=16)]
     if rng.random() < 0.4:
-        parts += _stems(rng, h, r)
+        parts += _stems(rng, h, min(r, 0.1))
     return Piece("vase", tuple(parts))
 
 
@@ -179,20 +106,34 @@ def potted_plant(rng: Rng) -> Piece:
 
 
 def trash_can(rng: Rng) -> Piece:
-    """Return a bin, open or with a lid."""
-    h, r = rng.uniform(0.26, 0.65), rng.uniform(0.11, 0.2)
+    """Return a bin: round or square, open, lined, lidded, with a pedal, or on wheels."""
+    h, r, style = rng.uniform(0.22, 0.7), rng.uniform(0.1, 0.2), rng.random()
     body = pick(rng, m.metal(rng), m.plastic(rng), m.dark(rng))
-    if rng.random() < 0.35:
-        parts = [
-            box(body, (r * 2, r * 1.6, h)),
-            box(m.plastic(rng), (r * 2.05, r * 1.65, 0.04), (0, 0, h)),
-        ]
+    lid = pick(rng, body, m.plastic(rng), m.dark(rng))
+    if style < 0.35:
+        flat = rng.uniform(0.5, 0.95)
+        bin_ = lathe(body, [(r * 1.2, 0), (r * 1.4, h), (r * 1.3, h), (r * 1.1, 0.02)], sides=4)
+        parts = [Part(bin_.turned(45, 2).triangles * [1, flat, 1], body)]
+        if rng.random() < 0.6:
+            top = box(lid, (r * 2.05, r * 2.05 * flat, 0.05), (0, 0, h))
+            lean = rng.uniform(15, 60) if rng.random() < 0.2 else 0.0
+            parts.append(top.turned(-lean, 0, (0, r * flat, h)))
+    elif style < 0.42:
+        h = rng.uniform(0.85, 1.05)
+        bin_ = lathe(body, [(0.3, 0.06), (0.38, h), (0.36, h), (0.28, 0.08)], sides=4).turned(45, 2)
+        wheel = rod(BLACK, (-0.26, 0.24, 0.09), (0.26, 0.24, 0.09), 0.09)
+        parts = [bin_, wheel, box(lid, (0.56, 0.6, 0.06), (0, 0, h))]
     else:
-        parts = [
-            lathe(body, [(0, 0), (r * 0.8, 0), (r, h), (r * 0.95, h), (r * 0.78, 0.02)], sides=18)
-        ]
-        if rng.random() < 0.4:
-            parts.append(lathe(body, [(r, h), (r * 0.8, h + 0.06), (0, h + 0.08)], sides=18))
+        slope = rng.uniform(0.7, 1.0)
+        profile = [(0, 0), (r * slope, 0), (r, h), (r * 0.95, h), (r * slope * 0.97, 0.02)]
+        parts = [lathe(body, profile, sides=18)]
+        if rng.random() < 0.45:
+            parts.append(lathe(lid, [(r, h), (r * 0.8, h + 0.06), (0, h + 0.08)], sides=18))
+            parts.append(box(BLACK, (0.08, 0.05, 0.015), (0, -r * slope - 0.01, 0.001)))
+        elif rng.random() < 0.5:
+            liner = pick(rng, m.white(rng), m.dark(rng), m.plastic(rng))
+            profile = [(r * 1.04, h * 0.8), (r * 1.04, h + 0.01), (r * 0.9, h), (0, h * 0.4)]
+            parts.append(lathe(liner, profile, sides=18))
     return Piece("trash can", tuple(parts))
 
 
@@ -274,30 +215,6 @@ def book_pile(rng: Rng) -> Piece:
     return Piece("book", tuple(parts))
 
 
-def cooking_pot(rng: Rng) -> Piece:
-    """Return a pot or pan."""
-    steel, r = pick(rng, m.metal(rng), BLACK, m.plastic(rng)), rng.uniform(0.09, 0.14)
-    h, flat = rng.uniform(0.09, 0.2), rng.random() < 0.35
-    h = 0.05 if flat else h
-    body = lathe(
-        steel, [(0, 0), (r * 0.95, 0), (r, h), (r * 0.95, h), (r * 0.9, 0.01), (0, 0.01)], sides=18
-    )
-    grip = rod(BLACK, (r, 0, h * 0.9), (r + (0.2 if flat else 0.04), 0, h), 0.01)
-    other = rod(BLACK, (-r, 0, h * 0.9), (-r - 0.03, 0, h), 0.01)
-    return Piece("frying pan" if flat else "cooking pot", (body, grip, other))
-
-
-def kettle(rng: Rng) -> Piece:
-    """Return a kettle or coffee maker."""
-    body = pick(rng, m.metal(rng), m.plastic(rng), BLACK)
-    pot = lathe(body, [(0.09, 0), (0.09, 0.05), (0.06, 0.2), (0.02, 0.23), (0, 0.24)])
-    handle = [
-        rod(BLACK, (0.07, 0, 0.2), (0.13, 0, 0.18), 0.01),
-        rod(BLACK, (0.13, 0, 0.18), (0.1, 0, 0.05), 0.01),
-    ]
-    return Piece("kettle", (pot, *handle))
-
-
 def toilet_paper(rng: Rng) -> Piece:
     """Return a roll of toilet paper."""
     return Piece(
@@ -358,11 +275,13 @@ def ladder(rng: Rng) -> Piece:
 
 
 def ball(rng: Rng) -> Piece:
-    """Return a ball."""
-    r = rng.uniform(0.06, 0.15)
-    return Piece(
-        "ball", (cushion(pick(rng, m.plastic(rng), m.fabric(rng)), (2 * r, 2 * r, 2 * r), power=2),)
-    )
+    """Return a ball, from a tennis ball's to an exercise ball's size."""
+    r = rng.uniform(0.04, 0.15) if rng.random() < 0.85 else rng.uniform(0.2, 0.34)
+    skin = pick(rng, m.plastic(rng), m.fabric(rng), m.Material(m.vivid(rng)))
+    if rng.random() < 0.3:
+        one, two = m.vivid(rng), pick(rng, (0.95, 0.95, 0.95), m.vivid(rng))
+        skin = m.Material(one, two, pattern=pick(rng, "stripes", "checks", "tile"), scale=r * 0.7)
+    return Piece("ball", (cushion(skin, (2 * r, 2 * r, 2 * r), power=2, cells=6),))
 
 
 def rug(rng: Rng, wide: float | None = None, deep: float | None = None) -> Piece:
@@ -380,8 +299,3 @@ def rug(rng: Rng, wide: float | None = None, deep: float | None = None) -> Piece
         parts += [box(border, (wide, edge, 0.016), (0, s * (deep - edge) / 2, 0)) for s in (-1, 1)]
         parts += [box(border, (edge, deep, 0.016), (s * (wide - edge) / 2, 0, 0)) for s in (-1, 1)]
     return Piece("rug", tuple(parts))
-
-
-def place_setting(rng: Rng) -> list[tuple[Piece, Pose]]:
-    """Return a plate with a cup or bowl beside it."""
-    return [(plate(rng), Pose()), (pick(rng, cup, bowl)(rng), Pose(0.18, 0.08))]

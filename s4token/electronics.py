@@ -17,24 +17,46 @@ def screen(rng: Rng) -> m.Material:
     return m.picture(rng)
 
 
+def _panel(rng: Rng) -> m.Material:
+    """Return a television's glossy panel, most often off: near black with a reflection in it."""
+    if rng.random() < 0.12:
+        return m.picture(rng)
+    base, shine = rng.uniform(0.015, 0.07), rng.uniform(0.02, 0.22)
+    tone = (base, base * 1.03, base * 1.1)
+    bright = (base + shine, base + shine, base + shine * 1.1)
+    return m.Material(tone, bright, tone, "picture", float(rng.uniform(0.4, 1.5)))
+
+
 def tv(rng: Rng) -> Piece:
-    """Return a flat television on its feet, or without for the wall; the screen faces -y."""
-    wide = rng.uniform(0.7, 1.45)
-    high = wide * 0.57
-    base = 0.07
+    """Return a flat television on one foot or two, or without for the wall; it faces -y."""
+    wide = rng.uniform(0.55, 1.7)
+    high, base, thick = (
+        wide * rng.uniform(0.56, 0.62),
+        rng.uniform(0.03, 0.1),
+        rng.uniform(0.03, 0.07),
+    )
+    frame = BLACK if rng.random() < 0.85 else pick(rng, m.metal(rng), m.white(rng))
+    edge = rng.uniform(0.005, 0.03)
+    size = (wide - 2 * edge, 0.004, high - 2 * edge)
     parts = [
-        box(BLACK, (wide, 0.045, high), (0, 0.01, base), front=False),
-        box(screen(rng), (wide * 0.985, 0.004, high * 0.97), (0, -0.012, base + high * 0.015)),
-        box(BLACK, (wide * 0.4, 0.2, 0.015)),
-        box(BLACK, (0.08, 0.03, base), (0, 0.02, 0)),
+        box(frame, (wide, thick, high), (0, thick / 2 - 0.01, base), front=False),
+        box(_panel(rng), size, (0, -0.012, base + edge)),
     ]
+    if rng.random() < 0.5:
+        parts.append(box(BLACK, (wide * 0.4, 0.2, 0.015)))
+        parts.append(box(BLACK, (0.08, 0.03, base), (0, 0.02, 0)))
+    else:
+        for s in (-1, 1):
+            parts += [box(BLACK, (0.03, 0.22, 0.012), (s * wide * 0.35, 0, 0))]
+            parts += [box(BLACK, (0.03, 0.03, base), (s * wide * 0.35, 0.01, 0))]
     return Piece("tv", tuple(parts))
 
 
 def wall_tv(rng: Rng) -> Piece:
     """Return a television to hang on a wall; z = 0 is its lower edge."""
-    piece = tv(rng)
-    return Piece("tv", tuple(p.moved(z=-0.07) for p in piece.parts[:2]))
+    parts = tv(rng).parts[:2]
+    low = float(parts[0].triangles[..., 2].min())
+    return Piece("tv", tuple(p.moved(z=-low) for p in parts))
 
 
 def computer_monitor(rng: Rng) -> Piece:

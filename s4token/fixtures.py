@@ -6,18 +6,32 @@ import numpy as np
 
 from . import materials as m
 from .materials import Rng, pick
-from .shapes import Part, Piece, Top, box, cushion, cylinder, lathe, ring, rod, sheet
+from .shapes import Part, Piece, Pose, Top, box, cushion, cylinder, lathe, ring, rod, sheet
 
 
-def curtain(rng: Rng, wide: float = 1.2, high: float = 2.2, name: str = "curtain") -> Piece:
-    """Return a wavy hanging cloth."""
-    cloth = m.white(rng) if rng.random() < 0.3 else m.fabric(rng)
+def curtain(
+    rng: Rng,
+    wide: float = 1.2,
+    high: float = 2.2,
+    name: str = "curtain",
+    *,
+    lean: float = 0.0,
+    cloth: m.Material | None = None,
+) -> Piece:
+    """Return a wavy hanging cloth; ``lean`` ties it to one side (-1 to 1) below its middle."""
+    if cloth is None:
+        cloth = m.white(rng) if rng.random() < 0.3 else pick(rng, m.fabric(rng), m.drape(rng))
     waves = max(2.0, wide / rng.uniform(0.1, 0.22))
     deep = float(np.exp(rng.uniform(*np.log((0.008, 0.06)))))
-    u, v = np.meshgrid(np.linspace(0, 1, int(waves * 6) + 2), np.linspace(0, 1, 7), indexing="ij")
+    rows = 13 if lean else 7
+    u, v = np.meshgrid(
+        np.linspace(0, 1, int(waves * 6) + 2), np.linspace(0, 1, rows), indexing="ij"
+    )
     gather = 1 - rng.uniform(0, 0.25) * np.sin(np.pi * v)
+    tie = abs(lean) * np.exp(-(((v - 0.4) / 0.22) ** 2))
+    x = (u - 0.5) * wide * gather * (1 - 0.75 * tie) + np.sign(lean) * 0.4 * wide * tie
     y = deep * np.sin(2 * np.pi * waves * u + 0.6 * np.sin(5 * v + rng.uniform(0, 6)))
-    grid = np.stack([(u - 0.5) * wide * gather, y * (1.2 - 0.5 * v), v * high], axis=-1)
+    grid = np.stack([x, y * (1.2 - 0.5 * v), v * high], axis=-1)
     return Piece(name, (sheet(cloth, grid),))
 
 
@@ -32,9 +46,18 @@ def radiator(rng: Rng) -> Piece:
 
 def air_conditioner(rng: Rng) -> Piece:
     """Return a wall-mounted split unit."""
-    wide, body = rng.uniform(0.75, 1.05), m.white(rng)
-    slot = box(m.dark(rng), (wide * 0.85, 0.02, 0.025), (0, -0.105, 0.03))
-    return Piece("air conditioner", (cushion(body, (wide, 0.2, 0.28), power=8), slot))
+    wide, high, deep = rng.uniform(0.7, 1.15), rng.uniform(0.24, 0.34), rng.uniform(0.16, 0.26)
+    body, dark = m.white(rng), m.dark(rng)
+    parts = [
+        cushion(body, (wide, deep, high), power=pick(rng, 5.0, 8.0, 14.0)),
+        box(dark, (wide * 0.85, 0.02, 0.025), (0, -deep / 2 - 0.005, 0.03)),
+    ]
+    if rng.random() < 0.5:  # the flap stands open
+        flap = box(body, (wide * 0.88, 0.07, 0.008), (0, -deep / 2 - 0.02, 0.03))
+        parts.append(flap.turned(rng.uniform(10, 50), 0, (0, -deep / 2, 0.03)))
+    if rng.random() < 0.4:
+        parts.append(box(dark, (0.06, 0.01, 0.02), (wide * 0.4, -deep / 2 - 0.003, 0.12)))
+    return Piece("air conditioner", tuple(parts))
 
 
 def fireplace(rng: Rng) -> Piece:
@@ -55,18 +78,101 @@ def fireplace(rng: Rng) -> Piece:
     return Piece("fireplace", tuple(parts), tops=(Top(0, 0, high + 0.06, wide, 0.3),))
 
 
-def wall_picture(rng: Rng) -> Piece:
-    """Return a framed picture, with or without a mat; z = 0 is its lower edge."""
-    wide, high = rng.uniform(0.25, 1.1), rng.uniform(0.25, 0.9)
+def _framed(rng: Rng, wide: float, high: float) -> list[Part]:
+    """Return a picture in a frame, with or without a mat, or a canvas or poster without a frame."""
+    style = rng.random()
+    image = m.picture(rng) if rng.random() < 0.8 else m.drawing(rng)
+    if style < 0.2:
+        return [box(image, (wide, float(rng.uniform(0.015, 0.04)), high), (0, 0, 0.001))]
     frame = pick(rng, m.wood(rng), m.dark(rng), m.white(rng), m.metal(rng))
-    edge = rng.uniform(0.015, 0.06)
-    parts = ring(frame, wide, high, edge, 0.03)
+    edge = min(wide, high) * rng.uniform(0.03, 0.14)
+    parts = ring(frame, wide, high, edge, rng.uniform(0.015, 0.04))
     wide, high, low = wide - 2 * edge, high - 2 * edge, edge
     if rng.random() < 0.5:
-        mat = min(wide, high) * rng.uniform(0.1, 0.25)
+        mat = min(wide, high) * rng.uniform(0.1, 0.32)
         parts += ring(m.white(rng), wide, high, mat, 0.012, low)
         wide, high, low = wide - 2 * mat, high - 2 * mat, low + mat
-    return Piece("picture", (*parts, box(m.picture(rng), (wide, 0.012, high), (0, 0, low))))
+    return [*parts, box(image, (wide, 0.012, high), (0, 0, low))]
+
+
+def wall_picture(rng: Rng) -> Piece:
+    """Return a picture of any size and make; z = 0 is its lower edge."""
+    wide = float(np.exp(rng.uniform(*np.log((0.18, 1.3)))))
+    high = float(np.clip(wide * np.exp(rng.normal(0, 0.35)), 0.15, 1.1))
+    return Piece("picture", tuple(_framed(rng, wide, high)))
+
+
+def poster(rng: Rng) -> Piece:
+    """Return a poster or map; z = 0 is its lower edge."""
+    wide, high = rng.uniform(0.35, 1.0), rng.uniform(0.4, 1.1)
+    image = pick(rng, m.picture(rng), m.drawing(rng))
+    return Piece("poster", (box(image, (wide, 0.006, high), (0, 0, 0.001)),))
+
+
+def gallery(rng: Rng) -> Piece:
+    """Return two to nine pictures in rows on a wall, alike or not; z = 0 is the lowest edge."""
+    columns, rows = int(rng.integers(2, 5)), int(rng.integers(1, 3))
+    wide, high = rng.uniform(0.18, 0.5), rng.uniform(0.18, 0.5)
+    alike, seed, gap = rng.random() < 0.5, int(rng.integers(1 << 30)), rng.uniform(0.04, 0.15)
+    things = []
+    for i in range(columns):
+        for j in range(rows):
+            if rng.random() < 0.1 and things:
+                continue
+            own = np.random.default_rng(seed if alike else seed + 9 * i + j)
+            w, h = (
+                (wide, high) if alike else (wide * rng.uniform(0.5, 1), high * rng.uniform(0.5, 1))
+            )
+            piece = Piece("picture", tuple(_framed(own, w, h)))
+            at = Pose((i - (columns - 1) / 2) * (wide + gap), 0, j * (high + gap))
+            things.append((piece, at))
+    return Piece("", children=tuple(things))
+
+
+def picture_frame(rng: Rng) -> Piece:
+    """Return a small framed photograph that stands on furniture, leaning back."""
+    wide, high = rng.uniform(0.09, 0.26), rng.uniform(0.1, 0.28)
+    back = box(m.dark(rng), (0.05, 0.006, high * 0.8), (0, 0.012, 0)).turned(
+        22, 0, (0, 0, high * 0.8)
+    )
+    parts = [p.turned(-rng.uniform(8, 18), 0) for p in (*_framed(rng, wide, high), back)]
+    return Piece("picture frame", tuple(parts))
+
+
+def wall_lamp(rng: Rng) -> Piece:
+    """Return a lamp on a wall: arm with shade, half bowl, or spot; z = 0 is its lower edge."""
+    frame, glow, style = m.metal(rng), m.Material((0.98, 0.96, 0.88)), rng.integers(3)
+    plate = box(frame, (0.1, 0.02, 0.14), (0, 0, 0.01))
+    if style == 0:
+        arm = rod(frame, (0, 0, 0.08), (0, -0.16, 0.08), 0.01)
+        return Piece("wall lamp", (plate, arm, lamp_shade(rng, 0.09, 0.16, 0.03).moved(0, -0.16)))
+    if style == 1:
+        bowl = lathe(glow, [(0.04, 0), (0.14, 0.12), (0.15, 0.16)]).triangles
+        bowl = np.minimum(bowl, [9, 0, 9])
+        return Piece("wall lamp", (Part(bowl, glow), plate))
+    spot = lathe(frame, [(0.03, 0), (0.06, 0.14)]).turned(rng.uniform(20, 160), 0, (0, 0, 0.07))
+    return Piece("wall lamp", (plate, spot.moved(0, -0.1)))
+
+
+def security_camera(rng: Rng) -> Piece:
+    """Return a camera under the ceiling: a dome or a box on an arm; z = 0 is its lower edge."""
+    body, lens = pick(rng, m.white(rng), m.dark(rng)), m.Material((0.04, 0.04, 0.05))
+    if rng.random() < 0.5:
+        dome = cushion(lens, (0.09, 0.09, 0.09), (0, -0.06, 0), 2, 4)
+        return Piece("security camera", (dome, cylinder(body, 0.07, 0.05, (0, -0.06, 0.045))))
+    tube = box(body, (0.07, 0.2, 0.07), (0, -0.14, 0))
+    face = box(lens, (0.05, 0.01, 0.05), (0, -0.245, 0.01))
+    arm = rod(body, (0, 0, 0.1), (0, -0.1, 0.05), 0.012)
+    seen = [p.turned(12, 0, (0, 0, 0.07)).moved(z=0.05) for p in (tube, face)]
+    return Piece("security camera", (*seen, arm))
+
+
+def pipes(rng: Rng, high: float) -> Piece:
+    """Return one to three heating or water pipes up a wall."""
+    body = m.white(rng) if rng.random() < 0.6 else m.metal(rng)
+    r, count = rng.uniform(0.011, 0.06), int(rng.integers(1, 4))
+    parts = [rod(body, (2.8 * r * i, 0, 0), (2.8 * r * i, 0, high), r) for i in range(count)]
+    return Piece("pipe", tuple(parts))
 
 
 def mirror(rng: Rng) -> Piece:
@@ -149,11 +255,21 @@ def floor_lamp(rng: Rng) -> Piece:
 
 
 def table_lamp(rng: Rng) -> Piece:
-    """Return a bedside lamp."""
-    foot, high = pick(rng, m.ceramic(rng), m.wood(rng), m.metal(rng)), rng.uniform(0.2, 0.35)
-    belly = rng.uniform(0.03, 0.09)
+    """Return a bedside lamp: a foot of any outline with a shade, a globe, or three legs."""
+    foot, high = pick(rng, m.ceramic(rng), m.wood(rng), m.metal(rng)), rng.uniform(0.15, 0.4)
+    belly, style = rng.uniform(0.02, 0.1), rng.random()
+    shade = lamp_shade(rng, rng.uniform(0.08, 0.2), rng.uniform(0.12, 0.25), high * 0.9)
+    if style < 0.15:
+        globe, r = m.Material((0.98, 0.96, 0.9)), rng.uniform(0.06, 0.13)
+        ball = cushion(globe, (2 * r, 2 * r, 2 * r), (0, 0, high * 0.3), 2, 5)
+        return Piece("table lamp", (cylinder(foot, r * 0.7, high * 0.35), ball))
+    if style < 0.3:
+        ends = [(0.09 * np.cos(a), 0.09 * np.sin(a), 0.0) for a in (0.5, 2.6, 4.7)]
+        return Piece("table lamp", (*(rod(foot, e, (0, 0, high), 0.008) for e in ends), shade))
+    if style < 0.5:
+        stem = rod(foot, (0, 0, 0), (0, 0, high), 0.01)
+        return Piece("table lamp", (cylinder(foot, rng.uniform(0.05, 0.09), 0.02), stem, shade))
     profile = [(0, 0), (0.07, 0), (belly, high * 0.3), (belly * 0.7, high * 0.7), (0.015, high)]
-    shade = lamp_shade(rng, rng.uniform(0.1, 0.17), rng.uniform(0.14, 0.22), high * 0.9)
     return Piece("table lamp", (lathe(foot, profile), shade))
 
 

@@ -11,9 +11,9 @@ from . import arrangements as a
 from . import catalog as c
 from . import shells
 from .clutter import rug
-from .fixtures import curtain
-from .materials import Rng, pick
+from .materials import Rng
 from .shapes import Piece, Pose, turn
+from .storage import book_island
 
 FLAT = 0.03
 """Height in metres below which things do not stand in each other's way."""
@@ -151,13 +151,23 @@ class Furnisher:
 
 
 def _living(f: Furnisher) -> None:
+    if f.area > 26 and c.chance(f.rng, 0.65):  # an open plan
+        _kitchen(f)
     f.first(lambda: a.lounge(f.make), gap=0.05)
     f.first(lambda: a.television(f.make))
     if c.chance(f.rng, 0.5):
         f.free(a.dining(f.make))
     for _ in f.some(1, 4):
         piece = f.make(
-            "bookshelf", "cabinet", "shelf", "dresser", "fireplace", "bookshelf", "bench"
+            "bookshelf",
+            "cabinet",
+            "shelf",
+            "dresser",
+            "fireplace",
+            "bookshelf",
+            "bench",
+            "table",
+            "desk",
         )
         f.wall(c.loaded(f.make, piece, c.SHELVED, 1.0))
     for _ in f.some(0, 2):
@@ -168,7 +178,7 @@ def _bedroom(f: Furnisher) -> None:
     f.first(lambda: a.sleeping(f.make), gap=0.06)
     if c.chance(f.rng, 0.12):
         f.wall(f.make("bunk bed", "crib"))
-    f.wall(f.make("wardrobe"))
+    f.first(lambda: f.make("wardrobe"), gap=0.01)
     for _ in f.some(1, 4):
         piece = f.make("dresser", "bookshelf", "shelf", "cabinet", "wardrobe", "coat rack")
         f.wall(c.loaded(f.make, piece, c.SHELVED, 1.0))
@@ -187,7 +197,9 @@ def _kitchen(f: Furnisher) -> None:
                 break
     any(f.free(a.dining(f.make)) for _ in range(8))
     for _ in f.some(0, 3):
-        f.wall(f.make("refrigerator", "shelf", "cabinet", "stool", "trash can"))
+        f.wall(f.make("refrigerator", "shelf", "cabinet", "stool", "trash can", "refrigerator"))
+    if c.chance(f.rng, 0.2):
+        f.wall(f.make("spice rack"), float(f.rng.uniform(1.1, 1.5)), gap=0.0)
 
 
 def _office(f: Furnisher) -> None:
@@ -247,9 +259,12 @@ def _meeting(f: Furnisher) -> None:
         f.wall(c.loaded(f.make, piece, c.TABLEWARE, 1.0))
 
 
+HALL = ("bench", "chair", "cabinet", "shelf", "shoe rack", "wardrobe", "coat rack", "table")
+
+
 def _corridor(f: Furnisher) -> None:
     for _ in f.some(2, 7):
-        piece = f.make(*STANDING["corridor"].split(","))
+        piece = f.make(*HALL)
         f.wall(c.loaded(f.make, piece, c.SHELVED, 0.7))
     if c.chance(f.rng, 0.3):
         f.wall(shells.stairs(f.rng))
@@ -257,8 +272,25 @@ def _corridor(f: Furnisher) -> None:
         f.free(f.make("rug"))
 
 
+def _bookshop(f: Furnisher) -> None:
+    """Fill a shop or library with bookshelves: tall ones on the walls, islands in between."""
+    for _ in f.some(4, max(10, int(f.area / 5))):
+        f.wall(f.make("bookshelf"), gap=0.01)
+    for _ in f.some(2, max(6, int(f.area / 8))):
+        f.free(book_island(f.rng))
+    for _ in f.some(0, 3):
+        f.free(c.loaded(f.make, f.make("table"), ("book", "book", "binder", "poster"), 9))
+    for _ in f.some(0, 4):
+        f.free(f.make("chair", "stool", "armchair", "trash can", "bench"), any_yaw=True)
+
+
 def _shop(f: Furnisher) -> None:
     f.free(a.counter(f.make))
+    if c.chance(f.rng, 0.35):
+        _bookshop(f)
+        return
+    for _ in f.some(0, 3):
+        f.free(f.make("clothes rack", "clothes rack", "shoe rack"))
     for _ in f.some(5, max(12, int(f.area / 8))):
         piece = a.goods_shelf(f.make)
         f.wall(piece) if c.chance(f.rng, 0.6) else f.free(piece)
@@ -302,88 +334,3 @@ RECIPES: dict[str, Callable[[Furnisher], None]] = {
     "shop": _shop,
     "warehouse": _warehouse,
 }
-
-
-STANDING: dict[str, str] = {
-    "living": "potted plant,potted plant,floor lamp,speaker,piano,guitar,basket,shelf,bookshelf,"
-    "fan,christmas tree,armchair,stool,trash can,ottoman,fire extinguisher,side table,treadmill",
-    "bedroom": "potted plant,floor lamp,basket,suitcase,chair,shelf,crib,fan,trash can,shoes,"
-    "guitar,ironing board,cardboard box,coat rack,bench,bookshelf,bag,nightstand",
-    "kitchen": "trash can,trash can,stool,basket,broom,bucket,potted plant,storage bin,shelf,"
-    "cabinet,cardboard box,bag,fan,washing machine,refrigerator",
-    "office": "trash can,potted plant,cardboard box,printer,water dispenser,cabinet,chair,bag,"
-    "coat rack,umbrella,fire extinguisher,floor lamp,fan,bookshelf,storage bin,computer",
-    "bathroom": "trash can,basket,stool,bucket,broom,storage bin,potted plant,shelf,towel",
-    "meeting": "trash can,potted plant,chair,cabinet,water dispenser,fire extinguisher,speaker,"
-    "coat rack,umbrella,floor lamp,bag",
-    "corridor": "trash can,potted plant,bench,chair,fire extinguisher,water dispenser,umbrella,"
-    "vending machine,coat rack,shoes,cardboard box,bucket,broom,cabinet,shelf,suitcase",
-    "shop": "vending machine,fire extinguisher,trash can,potted plant,cardboard box,basket,crate,"
-    "ladder,barrel,refrigerator,bench,suitcase",
-    "warehouse": "fire extinguisher,ladder,barrel,crate,bucket,broom,trash can,cardboard box,"
-    "pallet,storage bin,cabinet,shelf,fan",
-}
-"""What else stands along the walls of each kind of room, commas between."""
-
-LYING = ("shoes", "bag", "clothes", "teddy bear", "cardboard box", "ball", "suitcase", "basket")
-SHOWN = ("picture", "picture", "picture", "clock", "mirror")
-PINNED = ("picture", "whiteboard", "bulletin board", "clock", "picture", "projector screen")
-
-
-def _lights(f: Furnisher, kind: str) -> None:
-    """Hang lamps in a row, or one of any kind in a small room."""
-    rng, small = f.rng, kind in ("living", "bedroom", "bathroom", "kitchen")
-    count = 1 if small else max(1, round(f.shell.width / 2.6))
-    names, weights = ["ceiling light", "chandelier", "ceiling fan"], [0.75, 0.15, 0.1]
-    lamp = f.make(str(rng.choice(names, p=weights)) if count == 1 else "ceiling light")
-    rows = 1 if small else max(1, round(f.shell.depth / 4.5))
-    yaw, z = 90.0 * int(rng.integers(2)), f.shell.height - 0.001
-    for x in (np.arange(count) - (count - 1) / 2) * f.shell.width / count:
-        for y in (np.arange(rows) - (rows - 1) / 2) * f.shell.depth / rows:
-            f.put(lamp, Pose(float(x) + 0.02, float(y), z, yaw))
-
-
-def decorate(f: Furnisher, kind: str, bare: bool) -> None:
-    """Add what is found in rooms of any kind: things on walls, ceiling and floor."""
-    rng, make = f.rng, f.make
-    on_walls = PINNED if kind in ("office", "corridor", "meeting") else SHOWN
-    for _ in f.some(0, 2 if kind in ("warehouse", "bathroom") else 6):
-        f.wall(make(*on_walls), float(rng.uniform(1.0, 1.5)), gap=0.0)
-    if c.chance(rng, 0.5):
-        f.wall(make("radiator"), 0.02)
-    if c.chance(rng, 0.3):
-        f.wall(make("air conditioner"), f.shell.height - float(rng.uniform(0.4, 0.6)), gap=0.0)
-    for _ in f.some(0, 3):
-        f.wall(shells.vent(rng), float(rng.uniform(0.3, 1.3)), gap=0.0)
-    for _ in f.some(1, 5):
-        piece = make(*STANDING[kind].split(","))
-        f.wall(c.loaded(make, piece, c.SHELVED, 0.8), corner=c.chance(rng, 0.4))
-    if kind in ("living", "bedroom") and c.chance(rng, 0.12):
-        f.wall(curtain(rng, float(rng.uniform(0.8, 2.6)), f.shell.height - 0.15), 0.05, gap=0.03)
-    for _ in f.some(0, 4):
-        f.free(make(*LYING), any_yaw=True)
-    for _ in f.some(0, 9 if make.objects else 0):
-        thing = make.anything(0.15, 1.95)
-        if thing is not None:
-            f.free(thing, any_yaw=True) if c.chance(rng, 0.5) else f.wall(thing)
-    if not bare:
-        _lights(f, kind)
-
-
-def laden(f: Furnisher) -> None:
-    """Furnish the corner of a room with one laden surface and something beside it."""
-    make, rng = f.make, f.rng
-    name = str(
-        rng.choice(["table", "desk", "coffee table", "cabinet", "dresser", "shelf", "table"])
-    )
-    things = pick(rng, c.TABLEWARE, c.DESKTOP, c.WORKTOP, c.SHELVED)
-    base = make(name)
-    base = c.loaded(make, base, things, 12.0 if len(base.tops) == 1 else 3.0)
-    if c.chance(rng, 0.25):
-        base = a.workplace(make)
-    if not f.wall(base, gap=float(rng.uniform(0.02, 0.5))):
-        f.put(base, Pose())
-    for _ in f.some(0, 2):
-        f.free(make("chair", "office chair", "stool", "trash can", "armchair", "cardboard box"))
-    if c.chance(rng, 0.4):
-        f.wall(make("picture", "clock", "mirror"), float(rng.uniform(1.1, 1.4)), gap=0.0)

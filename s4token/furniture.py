@@ -55,8 +55,8 @@ def tabletop(rng: Rng, name: str, wide: float, deep: float, high: float, round_:
 def table(rng: Rng) -> Piece:
     """Return a dining or meeting table, rectangular or round."""
     high = rng.uniform(0.7, 0.78)
-    if rng.random() < 0.35:
-        wide = rng.uniform(0.75, 1.4)
+    if rng.random() < 0.4:
+        wide = rng.uniform(0.75, 1.4) if rng.random() < 0.75 else rng.uniform(0.5, 0.8)
         return tabletop(rng, "table", wide, wide, high, True)
     return tabletop(rng, "table", rng.uniform(1.0, 2.2), rng.uniform(0.7, 1.05), high, False)
 
@@ -128,12 +128,25 @@ def _cabinet(
 
 
 def nightstand(rng: Rng) -> Piece:
-    """Return a bedside cabinet."""
-    wide, high = rng.uniform(0.36, 0.62), rng.uniform(0.42, 0.68)
-    if rng.random() < 0.2:
+    """Return a bedside cabinet: drawers, an open box with or without one, a drum or small table."""
+    wide, high = rng.uniform(0.32, 0.62), rng.uniform(0.38, 0.7)
+    deep, style = rng.uniform(0.3, 0.48), rng.random()
+    if style < 0.2:
         return tabletop(rng, "nightstand", wide, wide, high, rng.random() < 0.5)
-    rows = int(rng.integers(1, 4))
-    return _cabinet(rng, "nightstand", wide, rng.uniform(0.34, 0.48), high, rows, 1)
+    if style < 0.3:
+        body = pick(rng, m.wood(rng), m.metal(rng), m.white(rng))
+        drum = cylinder(body, wide / 2, high, sides=24)
+        return Piece("nightstand", (drum,), tops=(Top(0, 0, high, wide * 0.6, wide * 0.6),))
+    if style < 0.5:
+        levels = int(rng.integers(1, 3))
+        piece = shelf_frame(rng, "nightstand", wide, deep, high, levels)
+        if rng.random() < 0.6:
+            drawer = fronts(
+                rng, m.wood(rng), wide - 0.03, high * 0.55, high - 0.02, -deep / 2, 1, 1
+            )
+            return Piece("nightstand", (*piece.parts, *drawer), tops=piece.tops[-1:])
+        return piece
+    return _cabinet(rng, "nightstand", wide, deep, high, int(rng.integers(1, 4)), 1)
 
 
 def dresser(rng: Rng) -> Piece:
@@ -164,21 +177,6 @@ def tv_stand(rng: Rng) -> Piece:
     )
 
 
-def wardrobe(rng: Rng) -> Piece:
-    """Return a tall wardrobe, now and then with drawers below, or with sliding mirrors."""
-    doors = int(rng.integers(1, 5))
-    wide, deep = max(0.6, doors * rng.uniform(0.42, 0.62)), rng.uniform(0.5, 0.68)
-    piece = _cabinet(
-        rng, "wardrobe", wide, deep, rng.uniform(1.7, 2.45), 1 + (rng.random() < 0.15), doors
-    )
-    if rng.random() < 0.12:
-        each, high = wide / max(2, doors - 1), float(piece.size[2]) - 0.12
-        glass = m.Material((0.62, 0.66, 0.68), (0.75, 0.78, 0.8), (0.5, 0.52, 0.52), "picture", 0.6)
-        leaf = box(glass, (each, 0.02, high), ((each - wide) / 2, -deep / 2 - 0.05, 0.06))
-        piece = Piece("wardrobe", (*piece.parts, leaf), tops=piece.tops)
-    return piece
-
-
 def desk(rng: Rng) -> Piece:
     """Return a desk: legs, panels or a drawer unit under a board."""
     wide, deep, high = rng.uniform(1.0, 1.8), rng.uniform(0.55, 0.82), rng.uniform(0.7, 0.77)
@@ -199,12 +197,22 @@ def desk(rng: Rng) -> Piece:
             x = s * (wide / 2 - 0.1)
             parts.append(box(frame, (0.07, 0.07, high - 0.03), (x, 0, 0)))
             parts.append(box(frame, (0.06, deep * 0.85, 0.03), (x, 0, 0)))
-    if rng.random() < 0.45:
-        x, unit = pick(rng, -1, 1) * (wide / 2 - 0.24), high - 0.08
+    sides = pick(rng, (), (), (-1,), (1,), (-1, 1))
+    for side in sides:
+        x, unit = side * (wide / 2 - 0.24), high - 0.08
         parts.append(box(frame, (0.4, deep * 0.8, unit), (x, 0, 0.02)))
-        front = fronts(rng, top, 0.38, 0.04, unit, -deep * 0.4, 3, 1)
+        front = fronts(rng, top, 0.38, 0.04, unit, -deep * 0.4, pick(rng, 1, 2, 3, 4), 1)
         parts += [p.moved(x=x) for p in front]
-    return Piece("desk", tuple(parts), tops=(Top(0, 0, high, wide * 0.94, deep * 0.9),))
+    tops = [Top(0, 0, high, wide * 0.94, deep * 0.9)]
+    if rng.random() < 0.12:  # a board or two over the back
+        up = high + rng.uniform(0.45, 0.6)
+        parts += [
+            box(top, (0.025, 0.22, up - high), (s * wide * 0.49, deep * 0.34, high))
+            for s in (-1, 1)
+        ]
+        parts.append(box(top, (wide, 0.22, 0.025), (0, deep * 0.34, up)))
+        tops.append(Top(0, deep * 0.34, up + 0.025, wide * 0.9, 0.2, 0.4))
+    return Piece("desk", tuple(parts), tops=tuple(tops))
 
 
 def book(rng: Rng, high: float | None = None, upright: bool = True) -> Piece:
@@ -266,18 +274,22 @@ def shelf_frame(
 
 
 def bookshelf(rng: Rng) -> Piece:
-    """Return a bookshelf filled with rows of books."""
+    """Return a bookshelf filled with rows of books, which are things of their own or part of it."""
     wide, deep = rng.uniform(0.6, 1.3), rng.uniform(0.25, 0.36)
     levels = int(rng.integers(2, 7))
     piece = shelf_frame(rng, "bookshelf", wide, deep, levels * rng.uniform(0.32, 0.4), levels)
-    things, free = [], []
+    things, free, part_of_it = [], [], rng.random() < 0.4
+    parts = list(piece.parts)
     for top in piece.tops[:-1]:
-        if rng.random() < 0.85:
-            for thing, at in book_row(rng, top.width, top.room, top.depth):
-                things.append((thing, Pose(at.x, at.y, top.z)))
-        else:
+        if rng.random() > 0.85:
             free.append(top)
-    return Piece("bookshelf", piece.parts, tuple(things), (*free, piece.tops[-1]))
+            continue
+        for thing, at in book_row(rng, top.width, top.room, top.depth):
+            if part_of_it:
+                parts += [p.moved(at.x, at.y, top.z) for p in thing.parts]
+            else:
+                things.append((thing, Pose(at.x, at.y, top.z)))
+    return Piece("bookshelf", tuple(parts), tuple(things), (*free, piece.tops[-1]))
 
 
 def shelf(rng: Rng) -> Piece:

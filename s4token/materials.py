@@ -134,6 +134,14 @@ def fabric(rng: Rng) -> Material:
     return Material(color, second, pattern=pattern, scale=float(rng.uniform(0.03, 0.15)))
 
 
+def drape(rng: Rng) -> Material:
+    """Return thin cloth of any colour, plain or with a large figure."""
+    color = vivid(rng) if rng.random() < 0.4 else tinted(rng, PAINTS)
+    if rng.random() < 0.3:
+        return Material(color, tinted(rng, PAINTS), vivid(rng), "picture", rng.uniform(0.05, 0.2))
+    return Material(color, darker(color, 0.85), pattern="stripes", scale=rng.uniform(0.02, 0.06))
+
+
 def upholstery(rng: Rng) -> Material:
     """Return cloth or leather."""
     return plain(rng, LEATHERS, 0.03) if rng.random() < 0.3 else fabric(rng)
@@ -176,6 +184,13 @@ def picture(rng: Rng) -> Material:
     """Return an image of some kind: three colours in large soft shapes."""
     three = [vivid(rng) if rng.random() < 0.5 else tinted(rng, PAINTS + WOODS) for _ in range(3)]
     return Material(*three, pattern="picture", scale=float(rng.uniform(0.1, 0.5)))
+
+
+def drawing(rng: Rng) -> Material:
+    """Return a print, drawing or black-and-white photograph: shades of one colour on paper."""
+    ink = tinted(rng, PAINTS + FABRICS)
+    grey, paper = darker(ink, rng.uniform(0.2, 0.7)), pick(rng, *CEILINGS)
+    return Material(paper, grey, darker(paper, 0.8), "picture", float(rng.uniform(0.04, 0.3)))
 
 
 def rug(rng: Rng) -> Material:

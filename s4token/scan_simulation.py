@@ -1,22 +1,27 @@
 """What a hand-held depth camera would have seen of a synthetic room, in metres.
 
 Not a copy of one sensor: occlusion from a walk through the room, noise that grows with range,
-a little drift, holes on dark surfaces, and the colours of an automatic exposure.
+a little drift, holes on dark surfaces, and the colours of an automatic exposure. Or a laser
+scanner on a tripod. What else goes wrong in real scans is in scan_defects.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from . import scan_defects as defects
 from .geometry import point_spacing, voxel_downsample
 from .render import SPLAT_SPACINGS, visible
 from .types import Camera, PointCloud, Scan
 
 CELL = 0.1
 """Edge of the cells of the map of free floor, in metres."""
+
+FEW = 200
+"""Points below which a scan is left as it is."""
 
 TARGETS = frozenset(
     ["table", "desk", "coffee table", "side table", "nightstand", "kitchen cabinet", "dresser",
@@ -62,6 +67,20 @@ def _trajectory(
     return cameras[:frames]
 
 
+def _stations(points: np.ndarray, rng: np.random.Generator, size: tuple[int, int]) -> list[Camera]:
+    """Return cameras all around from one to three tripods on the free floor."""
+    places, base, cameras = _free_floor(points), float(points[:, 2].min()), []
+    for _ in range(int(rng.integers(1, 4))):
+        height = base + float(rng.uniform(1.3, 1.8))
+        eye = np.array([*places[int(rng.integers(len(places)))], height])
+        for pitch in (-0.7, 0.3):
+            for yaw in rng.uniform(0, 6.28) + np.arange(5) * 2 * np.pi / 5:
+                level = np.cos(pitch)
+                way = np.array([np.cos(yaw) * level, np.sin(yaw) * level, np.sin(pitch)])
+                cameras.append(Camera(eye, eye + way, fov=72.0, width=size[0], height=size[1]))
+    return cameras
+
+
 def _watch(
     cloud: PointCloud, cameras: list[Camera], reach: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,15 +108,16 @@ def _noisy(
     eyes: np.ndarray,
     distance: np.ndarray,
     frame: np.ndarray,
+    worst: float,
 ) -> np.ndarray:
     """Return points with range noise along the ray, frame misregistration and slow drift.
 
     Range noise: sigma = 1.2 mm + 1.9 mm (z - 0.4 m)^2, the structured-light fit of Nguyen et al.,
-    3DIMPVT 2012, times a random quality of the device.
+    3DIMPVT 2012, times a random quality of the device; ``worst`` is the most it can be.
     """
     ray = (points - eyes[frame]) / np.maximum(distance, 1e-6)[:, None]
     sigma = (0.0012 + 0.0019 * (distance - 0.4) ** 2) * rng.uniform(0.2, 1.0)
-    noisy = points + ray * (rng.normal(0, 1, len(points)) * np.minimum(sigma, 0.03))[:, None]
+    noisy = points + ray * (rng.normal(0, 1, len(points)) * np.minimum(sigma, worst))[:, None]
     noisy += rng.normal(0, rng.uniform(0, 0.006), (len(eyes), 3))[frame]
     amount = rng.uniform(0, 0.012)
     for _ in range(3):
@@ -115,7 +135,9 @@ def photographed(
     """
     frame = np.zeros(len(colors), np.int64) if frame is None else frame
     count = int(frame.max()) + 1
-    gain = rng.uniform(0.75, 1.3) * np.exp(rng.normal(0, 0.06, count))[frame, None]
+    gain = (
+        rng.uniform(0.75, 1.3) * np.exp(rng.normal(0, rng.uniform(0.02, 0.14), count))[frame, None]
+    )
     balance = np.exp(rng.normal(0, 0.06, 3))
     lit = np.clip(colors * gain * balance, 0, 1.15) ** rng.uniform(0.75, 1.25)
     grey = lit.mean(axis=1, keepdims=True)
@@ -138,61 +160,121 @@ def _holes(
     return keep
 
 
-def _taken(scan: Scan, index: np.ndarray, points: np.ndarray, colors: np.ndarray | None) -> Scan:
-    cloud = replace(
-        scan.cloud,
-        points=points.astype(np.float32),
-        colors=colors,
-        normals=None,
-        attributes={},
-    )
-    pick = lambda a: None if a is None else a[index]  # noqa: E731
-    return replace(scan, cloud=cloud, labels=pick(scan.labels), instances=pick(scan.instances))
+@dataclass(frozen=True)
+class _Seen:
+    """Hold what was measured.
+
+    index: which point of the room; points; colors; rays: from the eye; distance; frame; astray:
+    where a point is no longer where its thing is.
+    """
+
+    index: np.ndarray
+    points: np.ndarray
+    colors: np.ndarray | None
+    rays: np.ndarray
+    distance: np.ndarray
+    frame: np.ndarray
+    astray: np.ndarray
+
+    def select(self, keep: np.ndarray) -> _Seen:
+        """Return a part, or all where next to nothing would be left."""
+        if keep.dtype == bool and keep.sum() < min(FEW, len(keep)):
+            return self
+        colors = None if self.colors is None else self.colors[keep]
+        rows = (self.rays[keep], self.distance[keep], self.frame[keep], self.astray[keep])
+        return _Seen(self.index[keep], self.points[keep], colors, *rows)
+
+    def scan(self, scan: Scan, points: int | None, rng: np.random.Generator) -> Scan:
+        """Return at most so many points as a scan; what is astray has no label."""
+        if points is not None and len(self.index) > points:
+            return self.select(np.sort(rng.permutation(len(self.index))[:points])).scan(
+                scan, None, rng
+            )
+        cloud = replace(
+            scan.cloud,
+            points=self.points.astype(np.float32),
+            colors=self.colors,
+            normals=None,
+            attributes={},
+        )
+        taken = [
+            None if a is None else np.where(self.astray, 0, a[self.index]).astype(a.dtype)
+            for a in (scan.labels, scan.instances)
+        ]
+        return replace(scan, cloud=cloud, labels=taken[0], instances=taken[1])
 
 
 def _observe(
-    scan: Scan, rng: np.random.Generator, cameras: list[Camera], reach: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Return indices, noisy points and colours of what the cameras saw."""
+    scan: Scan, rng: np.random.Generator, cameras: list[Camera], reach: float, worst: float = 0.03
+) -> _Seen:
+    """Return noisy points and colours of what the cameras saw, off by ``worst`` at most."""
     count, distance, frame = _watch(scan.cloud, cameras, reach)
     index = np.flatnonzero(count)
-    if len(index) < 200:
+    if len(index) < FEW:
         index = np.arange(len(scan.cloud))
         count, distance = np.ones(len(index), np.int32), np.full(len(index), 1.0)
     points = scan.cloud.points[index].astype(np.float64)
     colors = scan.cloud.colors
     if colors is not None and len(cameras) > 1:
         keep = _holes(points, colors[index], count[index], rng)
-        if keep.sum() >= 200:
+        if keep.sum() >= FEW:
             index, points = index[keep], points[keep]
     eyes = np.stack([camera.position for camera in cameras])
-    points = _noisy(points, rng, eyes, distance[index], frame[index])
-    shown = None if colors is None else photographed(colors[index], rng, frame[index])
-    return index, points, shown
+    distance, frame = distance[index], frame[index]
+    rays = (points - eyes[frame]) / np.maximum(distance, 1e-6)[:, None]
+    points = _noisy(points, rng, eyes, distance, frame, worst)
+    shown = None if colors is None else photographed(colors[index], rng, frame)
+    return _Seen(index, points, shown, rays, distance, frame, np.zeros(len(index), bool))
+
+
+def _flawed(scan: Scan, seen: _Seen, rng: np.random.Generator) -> _Seen:
+    """Return what was measured with some of the defects of real scans."""
+    if rng.random() < 0.5:
+        lost, further = defects.panes(scan, seen.index, rng)
+        beyond = np.isfinite(further)
+        shift = np.where(beyond, further, 0.0)[:, None] * seen.rays
+        seen = replace(seen, points=seen.points + shift, astray=seen.astray | beyond)
+        seen = seen.select(beyond | ~lost)
+    if rng.random() < 0.15:
+        seen = replace(seen, points=defects.stepped(seen.points, seen.frame, rng))
+    if rng.random() < 0.25:
+        smooth, colors, keep = defects.fused(seen.points, seen.colors, rng)
+        seen = replace(seen, points=smooth, colors=colors).select(keep)
+    elif rng.random() < 0.15:
+        points, stray = defects.flying(seen.points, seen.rays, rng)
+        seen = replace(seen, points=points, astray=seen.astray | stray)
+    if seen.colors is not None:
+        seen = replace(seen, colors=defects.weathered(seen.colors, seen.points, rng))
+    return seen
 
 
 def simulate(scan: Scan, rng: np.random.Generator, *, points: int | None = None) -> Scan:
-    """Return what a person with a depth camera would bring back from the room, in metres.
+    """Return what a person with a depth camera or laser would bring back, in metres.
 
     points: at most so many are kept (default: all seen). Give the room two to three times as
-    many: what lies behind or inside things is not seen. Now and then coverage is partial and
-    the density even.
+    many: what lies behind or inside things is not seen. Now and then coverage is partial, the
+    density even, or that of a mesh; points that hang in the air have label 0.
     """
-    partial = rng.random() < 0.25
-    frames = int(rng.integers(3, 8) if partial else rng.integers(14, 30))
-    xyz = scan.cloud.points.astype(np.float64)
-    cameras = _trajectory(xyz, rng, frames, (128, 96))
-    index, seen, colors = _observe(scan, rng, cameras, float(rng.uniform(3.5, 8)))
-    if rng.random() < 0.4:
-        spacing = point_spacing(seen)
-        keep = voxel_downsample(seen, max(spacing, 1e-6) * rng.uniform(1.2, 2.0))[0]
-        index, seen = index[keep], seen[keep]
-        colors = None if colors is None else colors[keep]
-    if points is not None and len(seen) > points:
-        keep = np.sort(rng.permutation(len(seen))[:points])
-        index, seen = index[keep], seen[keep]
-        colors = None if colors is None else colors[keep]
-    return _taken(scan, index, seen, colors)
+    fate, xyz = rng.random(), scan.cloud.points.astype(np.float64)
+    if fate < 0.15:
+        cameras = _stations(xyz, rng, (128, 96))
+        seen = _observe(scan, rng, cameras, float(rng.uniform(10, 30)), 0.003)
+        seen = seen.select(defects.falling_off(seen.distance, rng))
+    else:
+        partial = fate < 0.36
+        frames = int(rng.integers(3, 8) if partial else rng.integers(14, 30))
+        cameras = _trajectory(xyz, rng, frames, (128, 96))
+        seen = _observe(scan, rng, cameras, float(rng.uniform(3.5, 8)))
+    if len(seen.index) > FEW:
+        seen = _flawed(scan, seen, rng)
+    fate = rng.random()
+    if fate < 0.35:
+        spacing = point_spacing(seen.points)
+        size = max(spacing, 1e-6) * rng.uniform(1.2, 2.0)
+        seen = seen.select(voxel_downsample(seen.points, size)[0])
+    elif fate < 0.55 and len(seen.index) > FEW:
+        seen = seen.select(defects.uneven(seen.points, rng))
+    return seen.scan(scan, points, rng)
 
 
 def _target(scan: Scan, rng: np.random.Generator) -> np.ndarray:
@@ -233,9 +315,7 @@ def simulate_frame(scan: Scan, rng: np.random.Generator, *, points: int | None =
         if best is None or score > best[0]:
             best = (score, camera)
     assert best is not None
-    index, seen, colors = _observe(scan, rng, [best[1]], float(rng.uniform(2.0, 3.5)))
-    if points is not None and len(seen) > points:
-        keep = np.sort(rng.permutation(len(seen))[:points])
-        index, seen = index[keep], seen[keep]
-        colors = None if colors is None else colors[keep]
-    return _taken(scan, index, seen, colors)
+    seen = _observe(scan, rng, [best[1]], float(rng.uniform(2.0, 3.5)))
+    if len(seen.index) > FEW:
+        seen = _flawed(scan, seen, rng)
+    return seen.scan(scan, points, rng)

@@ -8,9 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from . import fixtures
 from . import materials as m
+from . import openings
 from .materials import Rng, pick
+from .openings import Wall
 from .shapes import Part, Piece, Pose, box, cushion, cylinder, rod, sheet
 
 Box = tuple[float, float, float, float]
@@ -28,25 +29,8 @@ EXTENTS: dict[str, tuple[Box, tuple[float, float]]] = {
 }
 """Least and greatest width and depth, and height, of each kind of room."""
 
-
-@dataclass(frozen=True)
-class Opening:
-    """Hold a hole in a wall: centre along it, width, lower and upper edge, and what fills it."""
-
-    at: float
-    width: float
-    low: float
-    high: float
-    kind: str
-
-
-@dataclass(frozen=True)
-class Wall:
-    """Hold one wall: the pose of its frame (x along, -y into the room), length and openings."""
-
-    pose: Pose
-    length: float
-    openings: tuple[Opening, ...] = ()
+LARGE = {"living": 0.25, "office": 0.15, "meeting": 0.1, "kitchen": 0.1, "shop": 0.15}
+"""How likely a kind of room is a good deal larger: an open plan, a hall."""
 
 
 @dataclass(frozen=True)
@@ -80,36 +64,6 @@ def _wall_frames(corners: Sequence[tuple[float, float]]) -> list[Wall]:
     return walls
 
 
-def _openings(rng: Rng, kind: str, wall: Wall, height: float, doors: int, windows: int) -> Wall:
-    wanted = ["door"] * doors + ["window"] * windows
-    placed: list[Opening] = []
-    for name in wanted:
-        if name == "door":
-            wide, low = float(rng.uniform(0.8, 1.0)), 0.0
-            wide = wide * 1.9 if rng.random() < 0.15 else wide
-            high = min(float(rng.uniform(1.98, 2.15)), height - 0.1)
-            if kind == "warehouse" and rng.random() < 0.5:
-                wide, high = 3.0, min(3.2, height - 0.4)
-        else:
-            wide = float(rng.uniform(0.5, 2.2))
-            low = float(rng.uniform(0.1, 0.4) if rng.random() < 0.15 else rng.uniform(0.75, 1.15))
-            high = min(float(rng.uniform(1.75, 2.4)), height - 0.12)
-            if rng.random() < 0.2:  # a glass front or a garden door
-                wide, low = float(rng.uniform(1.2, 4.0)), float(rng.uniform(0.02, 0.12))
-                high = min(float(rng.uniform(2.0, 3.2)), height - 0.1)
-            if kind == "bathroom":
-                wide, low = min(wide, 0.9), 1.2
-        half = wall.length / 2 - wide / 2 - 0.12
-        if half <= 0:
-            continue
-        for _ in range(8):
-            at = float(rng.uniform(-half, half))
-            if all(abs(at - o.at) > (wide + o.width) / 2 + 0.15 for o in placed):
-                placed.append(Opening(at, wide, low, high, name))
-                break
-    return Wall(wall.pose, wall.length, tuple(placed))
-
-
 def _wall_piece(wall: Wall, height: float, paint: m.Material, skirt: m.Material | None) -> Piece:
     """Return the wall's surface around its openings, with reveals and a skirting board."""
     xs = sorted(
@@ -138,73 +92,14 @@ def _wall_piece(wall: Wall, height: float, paint: m.Material, skirt: m.Material 
                 sheet(
                     paint,
                     np.array(
-                        [[[x, 0, o.low], [x, 0, o.high]], [[x, 0.14, o.low], [x, 0.14, o.high]]]
+                        [
+                            [[x, 0, o.low], [x, 0, o.high]],
+                            [[x, o.deep, o.low], [x, o.deep, o.high]],
+                        ]
                     ),
                 )
             )
     return Piece("wall", tuple(parts))
-
-
-def door(rng: Rng, wide: float, high: float) -> Piece:
-    """Return a door in its frame, closed or open into the room."""
-    leaf = m.wood(rng) if rng.random() < 0.6 else m.plain(rng, m.PAINTS[:16])
-    frame = leaf if rng.random() < 0.5 else m.white(rng)
-    parts = [box(frame, (0.07, 0.05, high), (s * (wide / 2 + 0.02), -0.015, 0)) for s in (-1, 1)]
-    parts.append(box(frame, (wide + 0.11, 0.05, 0.07), (0, -0.015, high)))
-    leaves = 2 if wide > 1.3 else 1
-    each = wide / leaves
-    for i in range(leaves):
-        board = [box(leaf, (each - 0.01, 0.04, high - 0.01), (0, 0, 0.004))]
-        style, side = rng.integers(4), 1 if i == 0 and leaves == 2 else -1
-        if style == 1:
-            board += [
-                box(
-                    m.Material(m.darker(leaf.color, 0.85)),
-                    (each * 0.65, 0.052, high * 0.33),
-                    (0, 0, z * high),
-                )
-                for z in (0.1, 0.54)
-            ]
-        elif style == 2:
-            glass = m.Material((0.7, 0.76, 0.78))
-            board.append(box(glass, (each * 0.5, 0.046, high * 0.4), (0, 0, high * 0.5)))
-        steel = m.metal(rng)
-        board.append(
-            rod(steel, (side * each * 0.42, -0.06, 1.02), (side * each * 0.3, -0.06, 1.02), 0.012)
-        )
-        board.append(box(steel, (0.04, 0.07, 0.04), (side * each * 0.42, -0.03, 1.0)))
-        x = -wide / 2 + each * (i + 0.5)
-        swing = 0.0 if rng.random() < 0.65 else float(rng.uniform(20, 100))
-        hinge = (-side * each / 2, 0, 0)
-        parts += [p.turned(-side * swing, 2, hinge).moved(x, 0.02) for p in board]
-    return Piece("door", tuple(parts))
-
-
-def window(rng: Rng, wide: float, high: float) -> Piece:
-    """Return a window: frame, mullions, sill and bright panes; z = 0 is its lower edge."""
-    frame = m.white(rng) if rng.random() < 0.65 else pick(rng, m.wood(rng), m.metal(rng))
-    sky = pick(rng, (0.86, 0.91, 0.96), (0.97, 0.98, 0.98), (0.7, 0.78, 0.85), (0.3, 0.36, 0.4))
-    if rng.random() < 0.25:  # blinds, frosted glass, or night
-        sky = pick(rng, m.white(rng).color, (0.55, 0.57, 0.58), (0.12, 0.13, 0.16))
-    view = m.Material(sky, m.darker(sky, 0.8), m.tinted(rng, m.GREENS), "picture", 0.8)
-    view = m.Material(sky) if rng.random() < 0.6 else view
-    edge, y = float(rng.uniform(0.04, 0.1)), float(rng.uniform(-0.03, 0.12))
-    parts = [box(frame, (edge, 0.06, high), (s * (wide - edge) / 2, y, 0.001)) for s in (-1, 1)]
-    parts += [box(frame, (wide, 0.06, edge), (0, y, z)) for z in (0.001, high - edge)]
-    if rng.random() < 0.8:
-        parts.append(box(view, (wide, 0.01, high), (0, y + 0.01, 0.001)))
-    for i in range(1, max(2, round(wide / 0.7))):
-        x = -wide / 2 + i * wide / max(2, round(wide / 0.7))
-        parts.append(box(frame, (edge * 0.8, 0.05, high), (x, y, 0.001)))
-    if rng.random() < 0.4:
-        parts.append(box(frame, (wide, 0.05, edge * 0.7), (0, y, high * rng.uniform(0.4, 0.75))))
-    parts.append(box(m.white(rng), (wide + 0.1, 0.2, 0.03), (0, 0.0, -0.03)))
-    if rng.random() < 0.2:
-        slat, low = m.white(rng), high * rng.uniform(0.1, 0.7)
-        parts += [
-            box(slat, (wide * 0.96, 0.03, 0.006), (0, 0.0, z)) for z in np.arange(low, high, 0.05)
-        ]
-    return Piece("window", tuple(parts))
 
 
 def _level(kind: str, material: m.Material, rects: Sequence[Box], z: float) -> Piece:
@@ -222,35 +117,6 @@ def _rects(width: float, depth: float, cut: Box | None) -> list[Box]:
     if cut is None:
         return [(-w, w, -d, d)]
     return [(-w, w, -d, cut[2]), (-w, cut[0], cut[2], d)]
-
-
-def _fill(rng: Rng, kind: str, wall: Wall, height: float) -> list[tuple[Piece, Pose]]:
-    """Return doors, windows and curtains of a wall."""
-    things: list[tuple[Piece, Pose]] = []
-    cloth = rng.random() < {"living": 0.7, "bedroom": 0.8, "office": 0.25, "meeting": 0.2}.get(
-        kind, 0.1
-    )
-    seed = int(rng.integers(1 << 30))
-    for o in wall.openings:
-        if o.kind == "door":
-            things.append((door(rng, o.width, o.high), Pose(o.at).then(wall.pose)))
-            continue
-        things.append((window(rng, o.width, o.high - o.low), Pose(o.at, 0, o.low).then(wall.pose)))
-        if not cloth:
-            continue
-        low = 0.03 if rng.random() < 0.6 else max(0.03, o.low - 0.15)
-        top = min(height - 0.04, o.high + 0.15)
-        drawn = rng.uniform(0.18, 0.5) if rng.random() < 0.75 else rng.uniform(0.5, 0.56)
-        for s in (-1, 1):
-            again = np.random.default_rng(seed)
-            wide = o.width * drawn
-            at = Pose(o.at + s * (o.width / 2 + 0.12 - wide / 2), -0.1, low)
-            things.append((fixtures.curtain(again, wide, top - low), at.then(wall.pose)))
-        pole = rod(
-            m.metal(rng), (-o.width / 2 - 0.25, -0.1, top), (o.width / 2 + 0.25, -0.1, top), 0.014
-        )
-        things.append((Piece("curtain", (pole,)), Pose(o.at).then(wall.pose)))
-    return things
 
 
 def _structure(
@@ -324,10 +190,20 @@ def vent(rng: Rng) -> Piece:
     )
 
 
-def shell(rng: Rng, kind: str, *, bare: bool = False) -> Shell:
-    """Return an empty room of a kind; ``bare`` leaves the ceiling out."""
+def _extent(rng: Rng, kind: str) -> tuple[float, float, float]:
+    """Return width, depth and height: now and then of a large room, or of a tall one."""
     (w0, w1, d0, d1), (h0, h1) = EXTENTS[kind]
     width, depth, height = (float(rng.uniform(a, b)) for a, b in ((w0, w1), (d0, d1), (h0, h1)))
+    if rng.random() < LARGE.get(kind, 0.0):
+        width, depth = width * float(rng.uniform(1.3, 2.2)), depth * float(rng.uniform(1.1, 1.5))
+    if rng.random() < (0.12 if kind in LARGE else 0.04):
+        height *= float(rng.uniform(1.2, 2.0))
+    return width, depth, height
+
+
+def shell(rng: Rng, kind: str, *, bare: bool = False) -> Shell:
+    """Return an empty room of a kind; ``bare`` leaves the ceiling out."""
+    width, depth, height = _extent(rng, kind)
     cut: Box | None = None
     if kind not in ("bathroom", "corridor", "warehouse") and rng.random() < 0.25:
         cut = (
@@ -351,11 +227,11 @@ def shell(rng: Rng, kind: str, *, bare: bool = False) -> Shell:
         doors = int(i == door_wall) + int(rng.random() < (0.9 if kind == "corridor" else 0.08))
         doors += int(rng.integers(0, 3)) if kind == "corridor" and wall.length > 4 else 0
         windows = int(rng.random() < 0.45) * int(rng.integers(1, 3)) if kind != "corridor" else 0
-        wall = _openings(rng, kind, wall, height, doors, windows)  # noqa: PLW2901
+        wall = openings.cut(rng, kind, wall, height, doors, windows)  # noqa: PLW2901
         made.append(wall)
         surface = accent if i == (door_wall + 1) % len(walls) else paint
         pieces.append((_wall_piece(wall, height, surface, skirt), wall.pose))
-        pieces += _fill(rng, kind, wall, height)
+        pieces += openings.fill(rng, kind, wall, height)
     rects = _rects(width, depth, cut)
     pieces.append((_level("floor", m.floor(rng, kind), rects, 0.0), Pose()))
     if not bare:

@@ -15,9 +15,10 @@ from scipy.ndimage import map_coordinates, uniform_filter
 
 from . import shells
 from .catalog import Maker
-from .furnishing import RECIPES, Furnisher, decorate, laden
+from .decoration import decorate, laden
+from .furnishing import RECIPES, Furnisher
 from .materials import Material, Rng, paint, pick
-from .shapes import Piece, Pose
+from .shapes import Piece, Pose, turn
 from .types import PointCloud, Scan
 
 ROOM_KINDS = (
@@ -161,12 +162,28 @@ def _occlusion(points: np.ndarray, normals: np.ndarray, cell: float) -> np.ndarr
     return np.exp(-1.6 * closed)
 
 
+def _sunlit(points: np.ndarray, normals: np.ndarray, shell: shells.Shell, rng: Rng) -> np.ndarray:
+    """Return where the sun shines in through the windows of one wall, whatever stands between."""
+    wall = shell.walls[int(rng.integers(len(shell.walls)))]
+    way = np.array([rng.normal(0, 0.5), -1.0, -rng.uniform(0.4, 1.6)])
+    # Into the wall's frame, then back along the light to its plane.
+    local = (points - [wall.pose.x, wall.pose.y, wall.pose.z]) @ turn(wall.pose.yaw, 2)
+    hit = local - (local[:, 1:2] / way[1]) * way
+    lit = np.zeros(len(points), bool)
+    for o in wall.openings:
+        if o.kind == "window":
+            within = np.abs(hit[:, 0] - o.at) < o.width / 2
+            lit |= within & (hit[:, 2] > o.low) & (hit[:, 2] < o.high)
+    toward = -(normals @ turn(wall.pose.yaw, 2)) @ (way / np.linalg.norm(way))
+    return lit * (local[:, 1] < 0) * np.maximum(toward, 0)
+
+
 def _light(points: np.ndarray, normals: np.ndarray, shell: shells.Shell, rng: Rng) -> np.ndarray:
     """Return (N, 3) light per point: sky or ceiling light, lamps, windows, occlusion, cast."""
     cell = 0.1 if shell.width * shell.depth < 60 else 0.2
     open_ = _occlusion(points, normals, cell)
     light = np.full(len(points), rng.uniform(0.55, 0.85)) * (0.4 + 0.6 * open_)
-    light += rng.uniform(0.0, 0.12) * normals[:, 2]
+    light += rng.uniform(-0.12, 0.12) * normals[:, 2]
     lamp = np.array([rng.normal(0, 0.3), rng.normal(0, 0.3), shell.height - 0.3])
     sources = [(lamp, rng.uniform(0.1, 0.45))]
     for wall in shell.walls:
@@ -180,6 +197,8 @@ def _light(points: np.ndarray, normals: np.ndarray, shell: shells.Shell, rng: Rn
         distance = np.linalg.norm(way, axis=1)
         cosine = np.maximum((way * normals).sum(axis=1), 0) / np.maximum(distance, 0.05)
         light += power * (0.3 + 0.7 * cosine) / (0.4 + (distance / (0.35 * span)) ** 2) * 0.5
+    if rng.random() < 0.2:
+        light += rng.uniform(0.2, 0.6) * _sunlit(points, normals, shell, rng)
     warmth = rng.normal(0, 0.05)
     cast = np.array([1 + warmth, 1.0 + rng.normal(0, 0.012), 1 - warmth])
     return np.minimum(light, 1.25)[:, None] * cast

@@ -24,9 +24,10 @@ LAYERS = (
     "datasets.packs datasets.s3dis datasets.scannet datasets.scannet200 datasets.scanobjectnn "
     "datasets.scans datasets.semantickitti datasets.shapenetpart describe label_files propagation "
     "scatter size tokenizer",
-    "appliances arrangements augment catalog clutter electronics fixtures furnishing furniture "
-    "grouping household io las materials merging meshes pcd photographs ply render "
-    "scan_simulation seating shapes shells superpoints synthetic tables",
+    "appliances arrangements augment catalog clutter decoration electronics fixtures furnishing "
+    "furniture grouping household io las materials merging meshes openings pcd photographs ply "
+    "render scan_defects scan_simulation seating shapes shells storage superpoints synthetic "
+    "tables tableware",
     "checkpoint compiling geometry labelling metrics text_store",
     "types version",
 )

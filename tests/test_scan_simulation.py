@@ -15,17 +15,19 @@ def test_labels_and_instances_stay_in_step():
     scan = simulate(ROOM, np.random.default_rng(0))
     assert scan.classes == ROOM.classes and scan.category == ROOM.category
     assert len(scan.labels) == len(scan.instances) == len(scan.cloud)
-    of = dict(zip(ROOM.instances.tolist(), ROOM.labels.tolist(), strict=True))
+    of = dict(zip(ROOM.instances.tolist(), ROOM.labels.tolist(), strict=True)) | {0: 0}
     assert all(of[i] == k for i, k in zip(scan.instances, scan.labels, strict=True))
 
 
 def test_points_stay_near_the_surface_they_came_from():
     from scipy.spatial import KDTree
 
-    for seed in range(3):
+    for seed in range(8):
         scan = simulate(ROOM, np.random.default_rng(seed))
-        distance = KDTree(ROOM.cloud.points).query(scan.cloud.points)[0]
-        assert 0 < np.median(distance) < 0.03 and np.quantile(distance, 0.99) < 0.12
+        # What hangs in the air, or is seen through glass, has no label.
+        assert (scan.labels == 0).mean() < 0.1
+        distance = KDTree(ROOM.cloud.points).query(scan.cloud.points[scan.labels > 0])[0]
+        assert 0 < np.median(distance) < 0.04 and np.quantile(distance, 0.99) < 0.12
 
 
 def test_nothing_hidden_is_seen():

@@ -1,11 +1,14 @@
 """Synthetic rooms: labelled, repeatable, plausible; nothing floats, nothing interpenetrates."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from s4token import shells
+from s4token import openings, shells
 from s4token.catalog import GENERATORS, Maker
-from s4token.furnishing import RECIPES, Furnisher, _overlap, decorate
+from s4token.decoration import decorate
+from s4token.furnishing import RECIPES, Furnisher, _overlap
 from s4token.materials import PATTERNS, Material, paint
 from s4token.shapes import Piece, Pose, box, cushion, cylinder, group, rod
 from s4token.synthetic import LEAST, ROOM_KINDS, Named, room, single, tabletop
@@ -212,6 +215,26 @@ def test_every_pattern_paints_between_its_colours(pattern):
     assert colors.min() >= 0 and colors.max() <= 1
     assert np.abs(np.median(colors, axis=0) - 0.4).max() < 0.35
     assert colors.std(axis=0).max() > (0.004 if pattern == "plain" else 0.01)
+
+
+def test_openings_stay_in_their_wall_and_apart():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        shell = shells.shell(rng, ("living", "office", "shop", "warehouse")[seed % 4])
+        for wall in shell.walls:
+            ends = sorted((o.at - o.width / 2, o.at + o.width / 2) for o in wall.openings)
+            assert all(-wall.length / 2 < a and b < wall.length / 2 for a, b in ends)
+            assert all(b < c for (_, b), (c, _) in pairwise(ends))
+            assert all(0 <= o.low < o.high < shell.height for o in wall.openings)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_door_or_window_fills_its_hole(seed):
+    rng = np.random.default_rng(seed)
+    for make, lowest in ((openings.door, 0.0), (openings.window, -0.2)):
+        low, high = make(rng, 1.2, 1.8).bounds
+        assert low[2] >= lowest and 1.8 <= high[2] < 2.05
+        assert low[0] <= -0.59 and high[0] >= 0.59
 
 
 def test_tabletop_is_small_and_laden():
