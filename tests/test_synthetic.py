@@ -1,5 +1,6 @@
 """Synthetic rooms: labelled, repeatable, plausible; nothing floats, nothing interpenetrates."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from s4token.decoration import decorate
 from s4token.furnishing import RECIPES, Furnisher, _overlap
 from s4token.materials import PATTERNS, Material, paint
 from s4token.shapes import Piece, Pose, box, cushion, cylinder, group, rod
-from s4token.synthetic import LEAST, ROOM_KINDS, Named, room, single, tabletop
+from s4token.synthetic import LEAST, ROOM_KINDS, Named, _sunlit, room, single, tabletop
 
 EXPECTED = {
     "living": {"sofa", "tv"},
@@ -235,6 +236,24 @@ def test_a_door_or_window_fills_its_hole(seed):
         low, high = make(rng, 1.2, 1.8).bounds
         assert low[2] >= lowest and 1.8 <= high[2] < 2.05
         assert low[0] <= -0.59 and high[0] >= 0.59
+
+
+def test_the_sun_comes_through_windows_alone():
+    floor = np.pad(np.random.default_rng(0).uniform(-3, 3, (5000, 2)), ((0, 0), (0, 1)))
+    up = np.tile([0.0, 0, 1], (5000, 1))
+    hole = openings.Opening(0.5, 1.0, 0.9, 2.0, "window")
+    lit = []
+    for openings_ in ((hole,), (replace(hole, kind="door"),)):
+        wall = openings.Wall(Pose(0, -3, 0, 180), 6.0, openings_)
+        shell = shells.Shell(6, 6, 2.5, (wall,), None, ())
+        suns = [_sunlit(floor, up, shell, np.random.default_rng(s)) for s in range(10)]
+        lit.append(np.mean([s > 0 for s in suns]))
+        if openings_[0].kind == "window":
+            # As wide as the window, and not right below it.
+            for sun in suns:
+                spot = floor[sun > 0]
+                assert len(spot) and spot[:, 1].min() > -2.6
+    assert 0.005 < lit[0] < 0.2 and lit[1] == 0
 
 
 def test_tabletop_is_small_and_laden():
