@@ -22,7 +22,7 @@ SMALL_CLIP: dict[str, Any] = {
     "vision_cfg": {
         "image_size": 128,
         "patch_size": 16,
-        "width": 384,
+        "width": 256,
         "layers": 6,
         "head_width": 64,
     },

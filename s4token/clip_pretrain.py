@@ -151,7 +151,7 @@ def with_text_tower(path: str | Path, *, whole: bool = False) -> FrozenCLIP:
 
     The image tower is a fresh one, or with ``whole`` that of the file.
     """
-    clip: Any = build(SMALL_CLIP)
+    clip: Any = build(_architecture(path, whole))
     state, _ = checkpoint.load(path, kind=checkpoint.read_header(path)["kind"])
     text = {k: weight for k, weight in state.items() if whole or not k.startswith("visual.")}
     for name, weight in clip.visual.named_parameters():
@@ -160,6 +160,11 @@ def with_text_tower(path: str | Path, *, whole: bool = False) -> FrozenCLIP:
             nn.init.trunc_normal_(weight, std=0.02)
     checkpoint.load_into(clip, clip.state_dict() | text, source=str(path))
     return FrozenCLIP(clip, small_tokenizer(), name=SMALL_NAME, tag="training", dense="tokens")
+
+
+def _architecture(path: str | Path, whole: bool) -> dict[str, Any]:
+    """Return what is built: the small CLIP as it is now, or with ``whole`` as in that file."""
+    return checkpoint.read_header(path)["open_clip"] if whole else SMALL_CLIP
 
 
 def _text_recipe(path: str) -> dict[str, Any]:
@@ -241,7 +246,7 @@ def _save(
 ) -> None:
     clip = trainer.clip
     header = {
-        "open_clip": SMALL_CLIP,
+        "open_clip": _architecture(config.text, config.go_on),
         "recipe": {k: v for k, v in asdict(config).items() if k not in _PATHS},
         "metrics": metrics,
         "text_tower": _text_recipe(config.text),

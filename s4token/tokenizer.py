@@ -70,7 +70,11 @@ class _Nearest:
 def _nearest(centers: Tensor, valid: Tensor | None) -> _Nearest:
     batch, tokens, _ = centers.shape
     # Not by the matrix product, whose rounding would depend on where the scan lies.
-    distance = torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist")
+    if centers.device.type == "cpu":
+        distance = torch.cdist(centers, centers, compute_mode="donot_use_mm_for_euclid_dist")
+    else:
+        # On a GPU cdist starts a block of threads for every pair.
+        distance = (centers[:, :, None] - centers[:, None]).square().sum(dim=-1).sqrt()
     if valid is not None:
         distance = distance.masked_fill(~valid[:, None, :], torch.inf)
     distance, index = distance.topk(min(NEIGHBOURS, tokens), dim=2, largest=False)
@@ -119,7 +123,8 @@ class _Neighbours(nn.Module):
 
     def forward(self, x: Tensor, nearest: _Nearest) -> Tensor:
         near = self.near(self.norm(x)).flatten(0, 1)
-        edge = near.index_select(0, nearest.index.flatten()).view(*nearest.index.shape, -1)
+        # Not index_select, whose gradient a GPU would add up one number at a time.
+        edge = F.embedding(nearest.index, near)
         weight = nearest.weight[..., None].to(edge.dtype)
         edge = F.gelu(edge + self.offset(nearest.offset)) * weight
         mean = edge.sum(dim=2) / weight.sum(dim=2).clamp(min=1e-3)
