@@ -9,6 +9,7 @@ benchmarks/objects.json, and docs/results.md anew.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
@@ -21,24 +22,24 @@ from benchmarks import results
 TOKENIZERS = ("superpoint", "knn", "radius")
 
 
-def measure(model: Any, pack: Path, probed: Sequence[str]) -> list[dict[str, Any]]:
+def measure(model: Any, pack: Path, learning: Sequence[str]) -> list[dict[str, Any]]:
     """Return rows of zero-shot classification, then of probes that learn from the seen objects."""
     from s4token.datasets import open_data
-    from s4token.few_shot import probe_objects
+    from s4token.few_shot import probed
     from s4token.probes import Probing
     from s4token.settings import Settings
-    from s4token.zero_shot import evaluate_objects, object_rows_json
+    from s4token.zero_shot import named, object_rows_json, shape_features
 
-    held, seen = (open_data(f"objects:{pack}@{part}") for part in ("held-out", "seen"))
-    words = evaluate_objects(model, [held], Settings((*TOKENIZERS, "multiview")), report=_say)
-    how = Settings(probed), Probing(("linear", "prototype"))
-    shots = probe_objects(model, [held], [seen], *how, report=_say)
-    return object_rows_json([*words, *shots])
-
-
-def _say(row: Any) -> None:
-    probe = f"{row.stated['probe']} {row.stated['shots']}" if "probe" in row.stated else "words"
-    print(f"{row.tokenizer:<12}{probe:<16}top-1 {row.top1:5.1f}  top-5 {row.top5:5.1f}", flush=True)
+    held, seen = (
+        shape_features(model, open_data(f"objects:{pack}@{part}"), Settings(tokenizers).of(model))
+        for part, tokenizers in (("held-out", (*TOKENIZERS, "multiview")), ("seen", learning))
+    )
+    probing, rows = Probing(("linear", "prototype")), []
+    for row in itertools.chain(named(model, held), probed(model, held, [seen], probing)):
+        probe = f"{row.stated['probe']} {row.stated['shots']}" if "probe" in row.stated else "words"
+        print(f"{row.tokenizer:<12}{probe:<16}top-1 {row.top1:5.1f}  top-5 {row.top5:5.1f}")
+        rows.append(row)
+    return object_rows_json(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from s4token.segment import point_scores, point_tokens
 from s4token.settings import Setting, Settings, encode, resampled, variant
 from s4token.tallies import RESAMPLES, SegmentTally, bootstrap, truth_of
 from s4token.types import Encoding
-from s4token.zero_shot import ObjectRow, object_row, shape_features
+from s4token.zero_shot import ObjectRow, Shapes, object_row, shape_features
 
 _log = logging.getLogger(__name__)
 
@@ -81,31 +81,45 @@ def probe_objects(
     rows: list[ObjectRow] = []
     settings.check([*data, *train])
     chosen = settings.of(model)
-    learnt = list(dict.fromkeys(setting.plain for setting in chosen))
+    plain = list(dict.fromkeys(setting.plain for setting in chosen))
     for scans in data:
         apart(scans, train)
-        shapes = shape_features(model, scans.subset(settings.limit), chosen)
-        parts = [shape_features(model, t.subset(settings.limit), learnt) for t in train]
-        names = [[p.scans.classes[i] for i in p.truth.tolist()] for p in parts]
-        number = {name: i for i, name in enumerate(scans.classes)}
-        labels = np.array([number.get(name, -1) for name in itertools.chain(*names)], dtype=int)
-        if not (labels >= 0).any():
-            raise ValueError(f"train: no shape of a category of {scans.spec} to learn from")
-        known = labels >= 0
-        fits = {}
-        for plain in learnt:
-            pooled = np.concatenate([p.features[plain] for p in parts])
-            fits[plain] = probing(pooled[known], labels[known], len(number))
-        for setting in chosen:
-            weights = variant(model, setting.tokenizer, setting.normalise)[3]
-            for (name, shots), fitted in fits[setting.plain].items():
-                stated = _stated(name, shots, fitted, train)
-                stated |= {"weights": weights, "train_shapes": int(known.sum())}
-                tables = (head(shapes.features[setting]) for head in fitted)
-                row = object_row(shapes, setting, tables, len(scans), **stated)
-                rows.append(_without_retrieval(row))
-                report(rows[-1])
+    learnt = [shape_features(model, t, plain, settings.limit) for t in train] if data else []
+    for scans in data:
+        shapes = shape_features(model, scans, chosen, settings.limit)
+        for row in probed(model, shapes, learnt, probing):
+            rows.append(row)
+            report(row)
     return rows
+
+
+def probed(
+    model: S4Token, shapes: Shapes, learnt: Sequence[Shapes], probing: Probing
+) -> Iterator[ObjectRow]:
+    """Yield the lines of all probes under every setting of the tested shapes that has examples.
+
+    learnt: examples, at scale and density 1. Raises ValueError when there is no shape of a tested
+    category among them.
+    """
+    classes = shapes.scans.classes
+    names = [part.scans.classes[i] for part in learnt for i in part.truth.tolist()]
+    labels = np.array([classes.index(n) if n in classes else -1 for n in names], dtype=int)
+    known = labels >= 0
+    if not known.any():
+        raise ValueError(f"train: no shape of a category of {shapes.scans.spec} to learn from")
+    fits: dict[Setting, dict[tuple[str, int | None], list[Head]]] = {}
+    for setting, features in shapes.features.items():
+        plain, weights = setting.plain, variant(model, setting.tokenizer, setting.normalise)[3]
+        if any(plain not in part.features for part in learnt):
+            continue
+        if plain not in fits:
+            pooled = np.concatenate([part.features[plain] for part in learnt])
+            fits[plain] = probing(pooled[known], labels[known], len(classes))
+        for (name, shots), fitted in fits[plain].items():
+            stated = _stated(name, shots, fitted, [part.scans for part in learnt])
+            stated |= {"weights": weights, "train_shapes": int(known.sum())}
+            tables = (head(features) for head in fitted)
+            yield _without_retrieval(object_row(shapes, setting, tables, **stated))
 
 
 def _without_retrieval(row: ObjectRow) -> ObjectRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
@@ -22,6 +22,8 @@ from s4token.types import PointCloud
 _log = logging.getLogger(__name__)
 DRAWS = 20
 """Random answers whose mean is the chance level."""
+TOGETHER = 64
+"""Shapes that are read and encoded at a time."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,21 @@ def _interval(table: np.ndarray) -> tuple[float, float] | None:
     return bootstrap(mean, *table.shape)
 
 
-def shape_feature(model: S4Token, cloud: PointCloud, tokenizer: str) -> Float[np.ndarray, "E"]:
-    """Return the unit feature of a whole cloud; no category is involved."""
-    return encode(model, cloud, tokenizer).global_feature
+def whole_features(
+    model: S4Token, clouds: Sequence[PointCloud], tokenizer: str
+) -> Float[np.ndarray, "n E"]:
+    """Return the unit features of whole clouds; no category is involved."""
+    if tokenizer != "multiview":
+        return model.encode_shapes(clouds, tokenizer=tokenizer)
+    return np.stack([encode(model, cloud, tokenizer).global_feature for cloud in clouds])
 
 
 @dataclass(frozen=True)
 class Shapes:
     """Hold the features of a list of shapes under every setting.
 
-    features: (n, E) unit rows; truth: (n,) category numbers from 0; points: in all.
+    features: (n, E) unit rows; truth: (n,) category numbers from 0; points: in all; listed: shapes
+    of the data set, before a limit.
     """
 
     scans: Scans
@@ -101,33 +108,41 @@ class Shapes:
     truth: Int[np.ndarray, "n"]
     costs: dict[Setting, Cost]
     points: int
+    listed: int
 
 
-def shape_features(model: S4Token, scans: Scans, settings: Sequence[Setting]) -> Shapes:
-    """Encode a list of shapes under settings. Raises ValueError for a shape of no category."""
+def shape_features(
+    model: S4Token, scans: Scans, settings: Sequence[Setting], limit: int | None = None
+) -> Shapes:
+    """Encode a list of shapes under settings, ``TOGETHER`` of them in memory at a time.
+
+    Raises ValueError for a shape of no category.
+    """
     features: dict[Setting, list[np.ndarray]] = {setting: [] for setting in settings}
     costs = {setting: Cost() for setting in settings}
-    truth, points = [], 0
-    for number, scan in enumerate(scans, start=1):
-        _log.info("%s: shape %d of %d, %s", scans.spec, number, len(scans), scan.name)
-        if scan.category not in scans.classes:
-            raise ValueError(f"{scan.name}: '{scan.category}' is no category of {scans.spec}")
-        truth.append(scans.classes.index(scan.category))
-        points += len(scan.cloud)
+    chosen, truth, points = scans.subset(limit), [], 0
+    for start in range(0, len(chosen), TOGETHER):
+        some = list(chosen[start : start + TOGETHER])
+        _log.info("%s: shapes %d to %d of %d", scans.spec, start, start + len(some), len(chosen))
+        for scan in some:
+            if scan.category not in scans.classes:
+                raise ValueError(f"{scan.name}: '{scan.category}' is no category of {scans.spec}")
+            truth.append(scans.classes.index(scan.category))
+            points += len(scan.cloud)
         for setting in settings:
             used, name, _, _ = variant(model, setting.tokenizer, setting.normalise)
-            cloud = resampled(scan.cloud, setting.density)[0].scaled(setting.scale)
+            clouds = [resampled(s.cloud, setting.density)[0].scaled(setting.scale) for s in some]
             with measured(model.clip.device) as cost:
-                features[setting].append(shape_feature(used, cloud, name))
+                features[setting].append(whole_features(used, clouds, name))
             costs[setting].add(cost)
-    stacked = {setting: np.stack(rows) for setting, rows in features.items()}
-    return Shapes(scans, stacked, np.array(truth), costs, points)
+    stacked = {setting: np.concatenate(rows) for setting, rows in features.items()}
+    return Shapes(chosen, stacked, np.array(truth), costs, points, len(scans))
 
 
 def object_row(
-    shapes: Shapes, setting: Setting, draws: Iterable[np.ndarray], listed: int, **stated: Any
+    shapes: Shapes, setting: Setting, draws: Iterable[np.ndarray], **stated: Any
 ) -> ObjectRow:
-    """Return the line of similarity tables (n, C), one per seed; listed: shapes before a limit."""
+    """Return the line of similarity tables (n, C), one per seed."""
     scans, cost = shapes.scans, shapes.costs.get(setting, Cost())
     means, intervals = object_scores(draws, shapes.truth)
     about = {
@@ -138,7 +153,7 @@ def object_row(
         "templates": list(TEMPLATES),
         "seed": SEED,
         "shapes": len(shapes.truth),
-        "shapes_listed": listed,
+        "shapes_listed": shapes.listed,
         "points": shapes.points,
         "interval": f"95 %, {RESAMPLES} bootstrap resamples of shapes (mAP: of queries)",
     }
@@ -153,7 +168,7 @@ def object_row(
     )
 
 
-def _baselines(shapes: Shapes, listed: int) -> list[ObjectRow]:
+def _baselines(shapes: Shapes) -> list[ObjectRow]:
     """Return the lines of chance, the mean of many draws, and of the most frequent category."""
     size = (len(shapes.truth), len(shapes.scans.classes))
     rng = np.random.default_rng(SEED)
@@ -161,7 +176,7 @@ def _baselines(shapes: Shapes, listed: int) -> list[ObjectRow]:
     constant[:, np.bincount(shapes.truth).argmax()] = 1
     lines = {"random": (rng.random(size) for _ in range(DRAWS)), "majority": [constant]}
     return [
-        object_row(shapes, Setting(name, "-"), draws, listed, weights="none")
+        object_row(shapes, Setting(name, "-"), draws, weights="none")
         for name, draws in lines.items()
     ]
 
@@ -182,17 +197,19 @@ def evaluate_objects(
     settings.check(data)
     chosen = settings.of(model)
     for scans in data:
-        text = text_features(model, scans.classes, TEMPLATES)
-        shapes = shape_features(model, scans.subset(settings.limit), chosen)
-        lines = _baselines(shapes, len(scans))
-        for setting in chosen:
-            weights = variant(model, setting.tokenizer, setting.normalise)[3]
-            scores = shapes.features[setting] @ text.T
-            lines.append(object_row(shapes, setting, [scores], len(scans), weights=weights))
-        for row in lines:
+        for row in named(model, shape_features(model, scans, chosen, settings.limit)):
             rows.append(row)
             report(row)
     return rows
+
+
+def named(model: S4Token, shapes: Shapes) -> Iterator[ObjectRow]:
+    """Yield the lines of chance, and of every setting that shapes are encoded under."""
+    yield from _baselines(shapes)
+    text = text_features(model, shapes.scans.classes, TEMPLATES)
+    for setting, features in shapes.features.items():
+        weights = variant(model, setting.tokenizer, setting.normalise)[3]
+        yield object_row(shapes, setting, [features @ text.T], weights=weights)
 
 
 def object_rows_json(rows: Sequence[ObjectRow]) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build
 from s4token.describe import describe, quarter_turns
 from s4token.grouping import KNN, Radius
-from s4token.model import S4Token, Tokenization, load
+from s4token.model import SHAPES, S4Token, Tokenization, _levels, load
 from s4token.superpoints import Superpoints
 from s4token.types import PointCloud
 
@@ -221,6 +221,45 @@ def test_gpu_equals_cpu(tmp_path, room_cloud, tiny_config):
     on_gpu = load(tmp_path / "m.safetensors", device="cuda", clip=clip).encode(room_cloud)
     assert (on_cpu.groups.index == on_gpu.groups.index).all()
     assert (on_cpu.features * on_gpu.features).sum(axis=1).min() > 0.999
+
+
+@pytest.mark.parametrize("tokenizer", ["superpoint", "knn", "radius"])
+def test_many_shapes_are_encoded_as_one_by_one(tiny_model, room_cloud, tokenizer):
+    """Of several sizes, one below the number of tokens, and with and without a unit."""
+    few = np.random.default_rng(0).permutation(len(room_cloud))
+    clouds = [room_cloud.select(np.sort(few[:n])) for n in (700, 40, 1500, 900)]
+    clouds[2] = replace(clouds[2], metres_per_unit=0.01)
+    threads = torch.get_num_threads()
+    found = tiny_model.encode_shapes(clouds, tokenizer=tokenizer)
+    one_by_one = [tiny_model.encode(c, tokenizer=tokenizer).global_feature for c in clouds]
+    alike = found @ np.stack(one_by_one).T
+    assert alike.diagonal().min() > 0.999 and torch.get_num_threads() == threads
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    together = tiny_model._whole(tokenizer, *_described(tiny_model, clouds, tokenizer))
+    assert (found * together).sum(axis=1).min() > 0.999  # as a GPU reads them: padded
+    assert tiny_model.encode_shapes([], tokenizer=tokenizer).shape == (0, 32)
+
+
+def _described(model, clouds, tokenizer):
+    """Return what a GPU is given of several clouds at a time."""
+    grouping, how = model.grouping(tokenizer), model.tokenizations[tokenizer].normalise
+    turns = [
+        [quarter_turns(describe(c, g, normalise=how)) for g in _levels(grouping, c)] for c in clouds
+    ]
+    return turns, [cloud.metres_per_unit for cloud in clouds]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_many_shapes_on_a_gpu(tmp_path, room_cloud, tiny_config):
+    torch.manual_seed(0)
+    clip = FrozenCLIP(build(tiny_config), _tokenizer(1024, 16), name="tiny", tag="random")
+    S4Token(clip).save(tmp_path / "m.safetensors")
+    clouds = [room_cloud.select(np.arange(n)) for n in range(40, 1400, 120)]
+    on_gpu = load(tmp_path / "m.safetensors", device="cuda", clip=clip)
+    found = on_gpu.encode_shapes(clouds)
+    one_by_one = np.stack([on_gpu.encode(cloud).global_feature for cloud in clouds])
+    assert len(clouds) > SHAPES and (found * one_by_one).sum(axis=1).min() > 0.999
 
 
 @pytest.mark.parametrize("tokenizer", ["superpoint", "knn", "radius"])

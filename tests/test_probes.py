@@ -32,7 +32,7 @@ def test_logistic_regression_of_two_points_by_hand(penalty, stretch):
 def test_nothing_near_the_fit_is_better():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 60)
-    features = rng.normal(size=(60, 4)) + np.eye(4)[labels]
+    features = (rng.normal(size=(60, 4)) + np.eye(4)[labels]) * [1.0, 0.1, 3.0, 0.3]
     head = Linear(2.0)(features, labels, 3)
     spread = np.sqrt(((features - features.mean(axis=0)) ** 2).mean())
 

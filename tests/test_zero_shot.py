@@ -12,9 +12,15 @@ import trees
 from s4token import zero_shot
 from s4token.datasets.modelnet40 import modelnet40_resampled
 from s4token.datasets.named_meshes import named_meshes
-from s4token.settings import Settings
+from s4token.settings import Setting, Settings
 from s4token.types import PointCloud
-from s4token.zero_shot import evaluate_objects, object_rows_json, object_scores, rank_of_truth
+from s4token.zero_shot import (
+    evaluate_objects,
+    object_rows_json,
+    object_scores,
+    rank_of_truth,
+    shape_features,
+)
 
 SCORES = np.array([[0.9, 0.1, 0.5], [0.2, 0.8, 0.3], [0.7, 0.6, 0.65], [0.5, 0.5, 0.5]])
 TRUTH = np.array([0, 1, 1, 2])
@@ -77,14 +83,14 @@ def test_rows(tiny_model, scans):
 def test_categories_are_not_seen(tiny_model, scans, monkeypatch):
     """With the categories swapped in the data, no feature changes."""
     seen = []
-    real = zero_shot.shape_feature
+    real = zero_shot.whole_features
 
-    def listen(model, cloud, tokenizer):
-        assert isinstance(cloud, PointCloud)
-        seen.append(real(model, cloud, tokenizer))
+    def listen(model, clouds, tokenizer):
+        assert all(isinstance(cloud, PointCloud) for cloud in clouds)
+        seen.append(real(model, clouds, tokenizer))
         return seen[-1]
 
-    monkeypatch.setattr(zero_shot, "shape_feature", listen)
+    monkeypatch.setattr(zero_shot, "whole_features", listen)
     other = {"airplane": "night stand", "night stand": "airplane"}
 
     def swapped(item):
@@ -93,7 +99,21 @@ def test_categories_are_not_seen(tiny_model, scans, monkeypatch):
 
     for entry in (scans, replace(scans, read_item=swapped)):
         evaluate_objects(tiny_model, [entry], Settings(["superpoint"]))
-    assert (seen[0] == seen[2]).all() and (seen[1] == seen[3]).all()
+    assert len(seen[0]) == 2 and (seen[0] == seen[1]).all()
+
+
+def test_shapes_are_read_a_few_at_a_time(tiny_model, scans, monkeypatch):
+    """Features, order, points and costs are the same whatever is together in memory."""
+    setting = Setting("superpoint", "token")
+    together = shape_features(tiny_model, scans, [setting])
+    monkeypatch.setattr(zero_shot, "TOGETHER", 1)
+    apart = shape_features(tiny_model, scans, [setting])
+    np.testing.assert_array_equal(together.features[setting], apart.features[setting])
+    assert apart.truth.tolist() == together.truth.tolist() == [0, 1] and apart.points == 100
+    assert apart.costs[setting].seconds > 0
+    first = tiny_model.encode(scans[0].cloud).global_feature
+    assert together.features[setting][0] @ first > 0.999 and apart.listed == 2
+    assert together.features[setting][1] @ first < 0.999  # or the last line would say nothing
 
 
 def test_meshes_with_a_limit(tiny_model, tmp_path):
