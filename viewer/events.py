@@ -196,7 +196,8 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     before = app.store.get(handle)
     layer = encoded(app, before, c.tokenizer, 1.0, report).layers[c.tokenizer, 1.0]
     now = app.store.get(handle)  # words may have been asked while the encoder ran
-    session = replace(now.with_layers({(c.tokenizer, 1.0): layer}), tokenizer=c.tokenizer)
+    layers = now.with_layers({(c.tokenizer, 1.0): layer})
+    session = replace(layers, tokenizer=c.tokenizer, picked=None)
     return _asked_again(app, handle, now, session, c)
 
 
@@ -223,7 +224,7 @@ def choose_unit(app: App, handle: str, c: Controls, report: Report = quiet) -> S
     session = encoded(app, session, before.tokenizer, 1.0, report)
     now = app.store.get(handle)
     unless_changed(now, before, session)
-    session = replace(now, cloud=session.cloud, layers=session.layers)
+    session = replace(now, cloud=session.cloud, layers=session.layers, picked=None)
     return _asked_again(app, handle, now, session, c)
 
 
@@ -327,7 +328,9 @@ def tune(app: App, handle: str, action: str, label: Any, value: Any, c: Controls
 def explain(app: App, handle: str, data: Any) -> Screen:
     """Say why the superpoint that was clicked has its label."""
     session = divided(app, handle, app.store.get(handle))
-    return Screen(why=panels.why(session, parse_pick(data, len(session.layer.encoding.groups))))
+    picked = parse_pick(data, len(session.layer.encoding.groups))
+    app.store.update(handle, lambda now: replace(now, picked=picked))
+    return Screen(why=panels.why(session, picked))
 
 
 def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -> Screen:
@@ -343,6 +346,7 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
         status=status,
         legend=panels.legend(session) + thresholds.block(asked),
         stats=panels.stats(session),
+        why="" if session.picked is None else panels.why(asked, session.picked),
         view=c.view,
         heat_choices=classes,
         heat=heat,

@@ -210,15 +210,15 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
             min_width=400, elem_id="s4-view",
         )  # fmt: skip
         heat = WordChoice(
-            [], label="Heatmap of", visible=False, scale=2, min_width=130, elem_id="s4-heat",
+            [], label="Heatmap of", visible=False, scale=2, min_width=120, elem_id="s4-heat",
             filterable=False,
         )  # fmt: skip
         scale = gr.Radio(
             list(SCALES), value=SCALES[0], label="Scale", visible=False, scale=1,
-            min_width=170, elem_id="s4-scale",
+            min_width=148, elem_id="s4-scale",
         )  # fmt: skip
         cut = gr.Slider(
-            5, 100, value=100, step=5, label="Cut at height, %", scale=2, min_width=170,
+            5, 100, value=100, step=5, label="Cut above, %", scale=2, min_width=150,
             elem_id="s4-cut", buttons=[],
         )  # fmt: skip
     with gr.Row(equal_height=False):
@@ -231,13 +231,13 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
             fallback = plot("s4-plot")
             caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
         with gr.Column(scale=0, min_width=328, elem_id="s4-side"):
+            why = gr.HTML(elem_id="s4-why", js_on_load=None)
             legend = gr.HTML(elem_id="s4-legend", js_on_load="window.s4.legend(element, trigger)")
+            exchange = exchange_section()
             palette = gr.Dropdown(
                 list(PALETTES), value=next(iter(PALETTES)), label="Colours of classes",
                 elem_id="s4-palette", filterable=False,
             )  # fmt: skip
-            exchange = exchange_section()
-            why = gr.HTML(elem_id="s4-why", js_on_load=None)
             stats = gr.HTML(elem_id="s4-stats", js_on_load=None)
     parts = {
         "canvas": picture, "mailbox": mailbox, "plot": fallback, "caption": caption,
