@@ -196,8 +196,7 @@ def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet)
     before = app.store.get(handle)
     layer = encoded(app, before, c.tokenizer, 1.0, report).layers[c.tokenizer, 1.0]
     now = app.store.get(handle)  # words may have been asked while the encoder ran
-    layers = now.with_layers({(c.tokenizer, 1.0): layer})
-    session = replace(layers, tokenizer=c.tokenizer, picked=None)
+    session = replace(now.with_layers({(c.tokenizer, 1.0): layer}), tokenizer=c.tokenizer)
     return _asked_again(app, handle, now, session, c)
 
 
@@ -224,7 +223,7 @@ def choose_unit(app: App, handle: str, c: Controls, report: Report = quiet) -> S
     session = encoded(app, session, before.tokenizer, 1.0, report)
     now = app.store.get(handle)
     unless_changed(now, before, session)
-    session = replace(now, cloud=session.cloud, layers=session.layers, picked=None)
+    session = replace(now, cloud=session.cloud, layers=session.layers)
     return _asked_again(app, handle, now, session, c)
 
 

@@ -291,6 +291,7 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
         [find.click, page.prompts.submit, page.negatives.submit, page.threshold.release],
         quick(events.ask, app),
         page.inputs,
+        trigger_mode="always_last",  # words that changed while an answer was on its way
         **wire,
     )
     gr.on(

@@ -114,7 +114,7 @@ def _contrast() -> dict[str, str]:
         "button_primary_background_fill_hover_dark": "*primary_700",
         "button_secondary_background_fill_hover_dark": "*neutral_500",
         "block_label_text_color": "*primary_700",
-        "block_label_text_color_dark": "*primary_200",
+        "block_label_text_color_dark": "white",
         "slider_color": "*primary_600",
         "checkbox_border_color": "*neutral_400",
         "checkbox_border_color_dark": "*neutral_400",
