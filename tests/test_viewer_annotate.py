@@ -310,6 +310,17 @@ def test_a_page_that_was_left_does_not_count(app, handle, path):
     edit(app, handle, op="undo")
 
 
+def test_a_page_that_lost_a_connection_counts_again_as_soon_as_it_asks(app, handle, path):
+    edit(app, handle, op="label", label="red", tokens=[1])
+    app.desk.leave(handle)
+    app.page(handle)  # what every event of a page begins with
+    other = app.store.open()
+    assert "open on another page" in events.open_file(app, other, path, Controls()).status
+    with pytest.raises(ValueError, match="on another page"):
+        edit(app, other, op="undo")
+    edit(app, handle, op="undo")
+
+
 FORGED = [
     {"op": "split"}, {"op": "split", "tokens": [1]}, {"op": "split", "tokens": [], "parts": 2},
     {"op": "split", "tokens": [-1], "parts": 2}, {"op": "split", "tokens": [10**6], "parts": 2},

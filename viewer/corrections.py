@@ -364,10 +364,15 @@ class Desk:
     def leave(self, handle: str) -> None:
         """Note that a page was closed or loaded again: the next one to open its scan may change it.
 
-        Its scan stays, as a connection that broke looks the same.
+        Its scan stays, as a connection that broke looks the same; ``hear`` tells the two apart.
         """
         with self.lock:
             self._left.add(handle)
+
+    def hear(self, handle: str) -> None:
+        """Note that a page asks for something: it has not left, whatever became of a connection."""
+        with self.lock:
+            self._left.discard(handle)
 
     def close(self, handle: str) -> None:
         """Forget a page; the last one on a scan closes the journal."""

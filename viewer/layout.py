@@ -25,7 +25,6 @@ from viewer.page import (
     HEAVY,
     QUICK,
     Page,
-    WordChoice,
     canvas,
     js,
     long,
@@ -37,6 +36,7 @@ from viewer.page import (
     unit_choice,
     updates,
     visitor,
+    word_choice,
 )
 from viewer.session import Store
 from viewer.shared import App
@@ -209,10 +209,7 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
             list(VIEWS), value="Colours", show_label=False, container=False, scale=4,
             min_width=400, elem_id="s4-view",
         )  # fmt: skip
-        heat = WordChoice(
-            [], label="Heatmap of", visible=False, scale=2, min_width=120, elem_id="s4-heat",
-            filterable=False,
-        )  # fmt: skip
+        heat = word_choice("Heatmap of", "s4-heat")
         scale = gr.Radio(
             list(SCALES), value=SCALES[0], label="Scale", visible=False, scale=1,
             min_width=148, elem_id="s4-scale",
@@ -269,13 +266,15 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
         data = event._data if isinstance(event._data, dict) else {}
         action, label = data.get("action"), data.get("label")
 
+        here = app.page(handle)
+
         def work() -> Screen:
             c = Controls.of(*values)
             if action in ("threshold", "best"):
-                return events.tune(app, handle, action, label, data.get("value"), c)
+                return events.tune(here, handle, action, label, data.get("value"), c)
             if action == "color":
-                return events.recolor(app, handle, label, data.get("color"), c)
-            return events.toggle(app, handle, action, label, c)
+                return events.recolor(here, handle, label, data.get("color"), c)
+            return events.toggle(here, handle, action, label, c)
 
         return updates(guarded(work), values)
 
@@ -324,15 +323,15 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
 
 def _wire_edits(app: App, page: Page) -> None:
     def edited(event: gr.EventData, handle: str, *values: Any) -> list[Any]:
-        number = edit_messages.parse_number(event._data)
+        number, here = edit_messages.parse_number(event._data), app.page(handle)
 
         def work() -> list[Any]:
-            answer = edits.apply(app, handle, event._data)
-            session = events.corrected(app, handle, app.store.get(handle))
-            legend = panels.legend(session) + thresholds.block(app.store.get(handle))
+            answer = edits.apply(here, handle, event._data)
+            session = events.corrected(here, handle, here.store.get(handle))
+            legend = panels.legend(session) + thresholds.block(here.store.get(handle))
             scene = gr.skip()
             if answer.get("refresh"):
-                scene = events.redraw(app, handle, Controls.of(*values)).scene
+                scene = events.redraw(here, handle, Controls.of(*values)).scene
             return [{**answer, "number": number}, gr.skip(), legend, scene]
 
         done = guarded(work)
