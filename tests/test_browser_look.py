@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
+import s4token
+from tests.fakes import striped_cloud
 from tests.test_browser import Visit, browser, room, server, visit
 
 __all__ = ["browser", "room", "server"]  # fixtures
@@ -203,3 +207,25 @@ def test_the_sheet_of_keys_holds_the_keyboard_until_it_is_closed(room):
     sheet.wait_for(state="hidden")
     assert page.evaluate("document.activeElement.dataset.act") == "help", "back where it was"
     room.view("Labels")
+
+
+def test_a_scan_that_is_dropped_on_the_page_is_opened(browser, server, tmp_path):
+    s4token.write(tmp_path / "drop.ply", striped_cloud(2000))
+    seen = visit(browser, server)
+    page = seen.page
+    data = page.evaluate_handle(
+        """text => {
+            const data = new DataTransfer();
+            const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+            data.items.add(new File([bytes], "drop.ply"));
+            return data;
+        }""",
+        base64.b64encode((tmp_path / "drop.ply").read_bytes()).decode(),
+    )
+    page.dispatch_event("#s4-right", "dragover", {"dataTransfer": data})
+    assert page.locator("body.s4-dropping").count() == 1
+    page.dispatch_event("#s4-right", "drop", {"dataTransfer": data})
+    seen.status(r"^drop\.ply: 2,000 points")
+    assert page.locator("body.s4-dropping").count() == 0
+    assert not seen.errors and not seen.foreign
+    page.context.close()

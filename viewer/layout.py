@@ -49,8 +49,8 @@ EXAMPLES = {
 }
 FIRST_TRY = "desk\nchair\nfloor\nwall\nwindow"
 EMPTY = """<div class="s4-empty"><h2>Point at things with words</h2><ol>
-<li><b>Open a scan.</b> One of the rooms on the left, or your own file: PLY, PCD, LAS, OBJ, GLB, …
-in any unit.</li>
+<li><b>Open a scan.</b> One of the rooms on the left, or drop your own file here: PLY, PCD, LAS,
+OBJ, GLB, … in any unit.</li>
 <li><b>Type words</b>, one per line, such as <i>chair</i> or <i>wooden table</i>, and press
 <b>Find</b>.</li>
 <li><b>Look</b> at labels, heatmaps and tokens; hide what is in the way; export the result.</li>

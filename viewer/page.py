@@ -154,14 +154,12 @@ def word_choice(label: str, name: str) -> Any:
     """Return a choice among a page's words, which may be others than the browser last knew.
 
     Gradio refuses whatever comes along with a value that is no choice any more, an edit too. So
-    the value is taken as it came; what reads the word takes another one then. (A class of our own
-    would do as well, but Gradio writes a file beside the module of each such class.)
+    any value is allowed; what reads the word takes another one then.
     """
-    choice = gr.Dropdown(
-        [], label=label, visible=False, scale=2, min_width=120, elem_id=name, filterable=False
-    )
-    vars(choice)["preprocess"] = lambda payload: payload
-    return choice
+    return gr.Dropdown(
+        [], label=label, visible=False, scale=2, min_width=120, elem_id=name,
+        allow_custom_value=True,
+    )  # fmt: skip
 
 
 def unit_choice(name: str, info: str, *, visible: bool = True) -> Any:
