@@ -708,6 +708,7 @@ def test_labels_are_corrected_by_click_and_lasso_and_undone(room):
     )
     page.locator("#s4-legend").get_by_text("sofa <b>").wait_for()
     assert count_of(room, "sofa <b>") == first > 0
+    room.status("points are sofa <b>. Saved")
 
     select_and_change(room, first)
     page.keyboard.press("3")

@@ -264,9 +264,7 @@ def _wire_scene(
 def _wire_query(app: App, page: Page, find: Any) -> None:
     def clicked(event: gr.EventData, handle: str, *values: Any) -> list[Any]:
         data = event._data if isinstance(event._data, dict) else {}
-        action, label = data.get("action"), data.get("label")
-
-        here = app.page(handle)
+        action, label, here = data.get("action"), data.get("label"), app.page(handle)
 
         def work() -> Screen:
             c = Controls.of(*values)
@@ -332,7 +330,8 @@ def _wire_edits(app: App, page: Page) -> None:
             scene = gr.skip()
             if answer.get("refresh"):
                 scene = events.redraw(here, handle, Controls.of(*values)).scene
-            return [{**answer, "number": number}, gr.skip(), legend, scene]
+            said = panels.status(answer["said"]) if answer["said"] else gr.skip()
+            return [{**answer, "number": number}, said, legend, scene]
 
         done = guarded(work)
         if isinstance(done, Screen):  # refused: nothing has changed
