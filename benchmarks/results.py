@@ -287,9 +287,10 @@ def reading(found: dict[str, Any]) -> list[str]:
 def on_gpu(found: dict[str, Any]) -> list[str]:
     """Return what encoding, the 2D teacher and the shipped model take on a GPU and beside it."""
     machine, tokens = found["machine"], found["grouped"][0]["tokens"]
-    how = f"{machine['device']}, {machine['cores']} cores, torch {machine['torch']}, load average "
-    how += f"{machine['load_average']} at the end (`python -m benchmarks.gpu`). Weights: "
-    how += f"{found['weights']}. An encoding reads {', '.join(map(str, tokens))} tokens in "
+    how = f"{machine['device']}, {machine['cores']} cores, torch {machine['torch']}"
+    if machine["load_average"] is not None:
+        how += f", load average {machine['load_average']} at the end"
+    how += f" (`python -m benchmarks.gpu`). Weights: {found['weights']}. An encoding reads {', '.join(map(str, tokens))} tokens in "
     how += f"{found['turns']} turns each. Seconds; transformer and teacher the median of "
     how += f"{found['repeats']} runs. MB: the GPU's (on a CPU the process's) most, with weights."
     seconds = lambda row, *keys: [_number(row[f"{k}_s"], 3) for k in keys]  # noqa: E731
@@ -322,7 +323,14 @@ def on_gpu(found: dict[str, Any]) -> list[str]:
     out += _table(["CLIP", "tokens", "points", "precision", *head, "cosine to float32"], encoded)
     out += ["The 2D teacher (`--engine multiview`):", ""]
     head = ["CLIP", "points", "views", "grouping", "rendering", "encoding views", "in all", "MB"]
-    out += [*_table(head, seen), "The shipped model, from a PLY file to features:", ""]
+    out += _table(head, seen)
+    if not line:
+        return [
+            *out,
+            "This run ended before the shipped model's turn.",
+            "",
+        ]
+    out += ["The shipped model, from a PLY file to features:", ""]
     head = ["points", "device", "reading", "grouping", "describing", "transformer", "in all"]
     head += ["transformer faster", "all faster", "MB", "cosine to the CPU's"]
     return out + _table(head, line)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from s4token import checkpoint
 from s4token.text_store import TextStore
@@ -37,6 +38,7 @@ SMALL_CLIP: dict[str, Any] = {
 """open_clip configuration of the small CLIP-text-aligned model that this project trains."""
 
 TEXT_CACHE_ROWS = 20_000
+KERNELS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 Dense = Literal["tokens", "value", "self"]
 PictureStyle = Literal["photo", "relief"]
 """What rendered views show: colours, or brightness, height and warmth (``multiview.draw``)."""
@@ -178,7 +180,8 @@ def _run(blocks: Any, x: Float[Tensor, "B T D"], mask: Tensor | None = None) -> 
     if torch.is_autocast_enabled(device):
         x = x.to(torch.get_autocast_dtype(device))
         mask = None if mask is None else mask.to(x.dtype)
-    with torch.autocast(device, enabled=False):
+    # cuDNN's kernel makes a plan for every new number of tokens: half of a training step.
+    with torch.autocast(device, enabled=False), sdpa_kernel(KERNELS):
         for block in blocks:
             fc, proj = block.mlp.c_fc, block.mlp.c_proj
             y = _attention(block.attn, _norm(block.ln_1, x), mask)

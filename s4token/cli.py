@@ -172,13 +172,15 @@ def _print_counts(result: Any) -> None:
 
 
 def _partition(options: argparse.Namespace) -> None:
+    from s4token.compiling import COMPILING, compiling
     from s4token.io import read, write
     from s4token.superpoints import Superpoints
 
     writable(options.out, ".ply")
     grouping = Superpoints(options.count)
     cloud = read(options.scan)
-    groups = grouping(cloud)
+    with compiling(lambda: print(COMPILING, file=sys.stderr)):
+        groups = grouping(cloud)
     write(options.out, cloud, superpoints=groups.labels)
     print(f"{len(cloud):,} points in {len(groups):,} superpoints: {options.out}")
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from numba.core import event
 
+COMPILING = "compiling the code for it first, only this once (up to a minute)"
+
 
 class _Once(event.Listener):
     def __init__(self, say: Callable[[], object]) -> None:
@@ -27,4 +29,12 @@ class _Once(event.Listener):
 def compiling(say: Callable[[], object]) -> Iterator[None]:
     """Call ``say`` once if some thread compiles a kernel meanwhile."""
     with event.install_listener("numba:compile", _Once(say)):
+        yield
+
+
+@contextmanager
+def stage(say: Callable[[float, str], object], name: str) -> Iterator[None]:
+    """Say that a stage begins, the first of its work, and again if kernels are compiled for it."""
+    say(0.0, name)
+    with compiling(lambda: say(0.0, f"{name}; {COMPILING}")):
         yield

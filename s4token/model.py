@@ -20,7 +20,7 @@ from torch import nn
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP
-from s4token.compiling import compiling
+from s4token.compiling import stage
 from s4token.describe import Normalise, TokenInputs, describe, quarter_turns
 from s4token.grouping import KNN, Radius
 from s4token.propagation import regroup
@@ -32,7 +32,6 @@ TokenizerName = Literal["superpoint", "knn", "radius"]
 Progress = Callable[[float, str], object]
 LEVELS = (1.0, 0.5, 0.25)
 """Token counts, to the budget, of the groupings that an encoding averages; its own comes first."""
-COMPILING = "compiling the code for it first, only this once (up to a minute)"
 SHAPES = 8
 """Small clouds that a GPU reads at a time."""
 DEFAULT_CHECKPOINT = checkpoint.CHECKPOINTS / "s4token.safetensors"
@@ -145,9 +144,7 @@ class S4Token(nn.Module):
         normalise = self.tokenizations[tokenizer].normalise
         say = progress or (lambda fraction, stage: None)
         clock = [time.perf_counter()]
-        stage = f"grouping {len(cloud):,} points ({tokenizer})"
-        say(0.0, stage)
-        with compiling(lambda: say(0.0, f"{stage}; {COMPILING}")):
+        with stage(say, f"grouping {len(cloud):,} points ({tokenizer})"):
             levels = _levels(grouping, cloud)
         groups = levels[0]
         clock.append(time.perf_counter())

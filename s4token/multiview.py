@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
 from s4token.backbone import FrozenCLIP, PictureStyle
+from s4token.compiling import stage
 from s4token.describe import token_centers
 from s4token.geometry import (
     farthest_point_sample,
@@ -355,8 +356,8 @@ def encode_views(
     """
     say = progress or (lambda fraction, stage: None)
     clock = [time.perf_counter()]
-    say(0.0, f"grouping {len(cloud):,} points ({tokenizer})")
-    groups = (grouping or Superpoints())(cloud)
+    with stage(say, f"grouping {len(cloud):,} points ({tokenizer})"):
+        groups = (grouping or Superpoints())(cloud)
     clock.append(time.perf_counter())
     notes: list[str] = []
     if images is None:

@@ -276,10 +276,13 @@ def single(seed: int = 0, *, points: int = 60_000, objects: Sequence[Named] | No
     Like ``room`` otherwise.
     """
     rng = np.random.default_rng([len(ROOM_KINDS) + 1, seed])
-    kind = pick(rng, *ROOM_KINDS)
     make = _maker(rng, objects, points)
-    furnisher = Furnisher(rng, shells.shell(rng, kind, bare=False), make)
-    RECIPES[kind](furnisher)
-    modelled = [t for t in furnisher.things if any(p.parts for p, _ in t[0].walk(t[1]))]
+    modelled: list[tuple[Piece, Pose]] = []
+    # Now and then everything in a room is a given object, or nothing fits.
+    while not modelled:
+        kind = pick(rng, *ROOM_KINDS)
+        furnisher = Furnisher(rng, shells.shell(rng, kind, bare=False), make)
+        RECIPES[kind](furnisher)
+        modelled = [t for t in furnisher.things if any(p.parts for p, _ in t[0].walk(t[1]))]
     alone = replace(furnisher.shell, pieces=())
     return _scan(f"single-{seed}", alone, [pick(rng, *modelled)], points, rng)

@@ -38,10 +38,26 @@ FIRST_PAGE = 15.0  # seconds
 CANVAS = "s4-canvas"
 
 
+WATCH = """
+import os, sys
+
+def watch(event, args):
+    if event in ("socket.connect", "socket.sendto", "socket.getaddrinfo"):
+        where = args[0] if event == "socket.getaddrinfo" else args[1]
+        with open(os.environ["S4TOKEN_WATCHED"], "a") as file:
+            print(where[0] if isinstance(where, tuple) else where, file=file)
+
+sys.addaudithook(watch)
+open(os.environ["S4TOKEN_WATCHED"], "a").close()
+"""
+"""What Python runs before the app: it notes every host that is asked for anything."""
+
+
 @dataclass
 class Server:
     url: str
     first_page: float  # seconds until the first page, those of waiting for a busy CPU left out
+    watched: Path  # hosts that the app and its processes asked for anything, one a line
 
 
 @dataclass
@@ -157,6 +173,12 @@ def cpu_seconds(pid: int) -> float:
 def started(log: Path, state: Path) -> Iterator[tuple[Server, subprocess.Popen]]:
     """Run the app with its output in a file and its corrections in a folder."""
     port = free_port()
+    watched = log.with_suffix(".watched")
+    watch = log.with_suffix(".watch") / "sitecustomize.py"
+    watch.parent.mkdir()
+    watch.write_text(WATCH)
+    paths = os.pathsep.join(filter(None, [str(watch.parent), os.environ.get("PYTHONPATH")]))
+    watching = {"S4TOKEN_WATCHED": str(watched), "PYTHONPATH": paths}
     start = time.monotonic()
     with log.open("w") as out:
         process = subprocess.Popen(
@@ -164,7 +186,7 @@ def started(log: Path, state: Path) -> Iterator[tuple[Server, subprocess.Popen]]
             cwd=ROOT,
             stdout=out,
             stderr=out,
-            env={**os.environ, "S4TOKEN_STATE": str(state)},
+            env={**os.environ, **watching, "S4TOKEN_STATE": str(state)},
         )
     try:
         url = f"http://127.0.0.1:{port}"
@@ -182,7 +204,7 @@ def started(log: Path, state: Path) -> Iterator[tuple[Server, subprocess.Popen]]
             assert process.poll() is None, log.read_text()
             assert time.monotonic() - start < 180, log.read_text()
             time.sleep(0.1)
-        yield Server(url, first_page), process
+        yield Server(url, first_page, watched), process
     finally:
         process.terminate()
         process.wait(30)
@@ -537,6 +559,27 @@ def exported(seen: Visit, chosen: exchange.Format, folder: Path) -> list[Path]:
     return sorted(paths, key=lambda p: p.suffix == ".json")
 
 
+def read_by_others(found: dict[str, list[Path]]) -> dict[str, np.ndarray]:
+    """Return the labels that other libraries find in files of the page."""
+    import laspy
+    from plyfile import PlyData
+
+    labels = {
+        "ply": PlyData.read(found["ply"][0])["vertex"]["label"],
+        "cloudcompare": PlyData.read(found["cloudcompare"][0])["vertex"]["scalar_label"],
+        "las": laspy.read(found["las"][0])["label"],
+        "laz": laspy.read(found["laz"][0])["label"],
+        "npz": np.load(found["npz"][0], allow_pickle=False)["label"] + 1,
+        "semantickitti": np.fromfile(found["semantickitti"][0], "<u4") & 0xFFFF,
+    }
+    with contextlib.suppress(ImportError, OSError):  # where its system libraries are
+        import open3d
+
+        cloud = open3d.t.io.read_point_cloud(str(found["ply"][0]))
+        labels["open3d"] = cloud.point["label"].numpy().ravel()
+    return labels
+
+
 def test_labels_leave_in_every_format_and_come_back(browser, server, tmp_path):
     rng = np.random.default_rng(0)
     cloud = s4token.PointCloud(rng.uniform(0, 4, (3000, 3)), rng.uniform(size=(3000, 3)))
@@ -568,6 +611,8 @@ def test_labels_leave_in_every_format_and_come_back(browser, server, tmp_path):
             "sofa <b>",
         )
     assert (files[0].labels == 3).sum() == sum(v > 0 for v in own) > 0
+    for kind, column in read_by_others(found).items():
+        assert (column == files[0].labels).all(), kind
 
     page.mouse.move(*seen.place())
     page.keyboard.press("Control+z")
@@ -663,6 +708,7 @@ def test_labels_are_corrected_by_click_and_lasso_and_undone(room):
     )
     page.locator("#s4-legend").get_by_text("sofa <b>").wait_for()
     assert count_of(room, "sofa <b>") == first > 0
+    room.status("points are sofa <b>. Saved")
 
     select_and_change(room, first)
     page.keyboard.press("3")
@@ -768,9 +814,11 @@ def test_without_webgl2_plotly_draws_and_says_so(browser, server, tmp_path):
     page.context.close()
 
 
-def test_nothing_left_the_machine_and_no_script_failed(room):
+def test_nothing_left_the_machine_and_no_script_failed(room, server):
     assert not room.foreign
     assert not room.errors
+    asked = server.watched.read_text().split()
+    assert set(asked) <= {"127.0.0.1", "localhost", "None"}
 
 
 def test_corrections_survive_a_killed_server(browser, tmp_path):
@@ -801,6 +849,9 @@ def test_corrections_survive_a_killed_server(browser, tmp_path):
                 page.mouse.click(*seen.place())
                 said(seen, "Saved")
                 corrected.append(seen.get("viewer.editor.own.filter(v => v & 127).length"))
+                page.keyboard.press("l")
+                page.mouse.down()
+                page.mouse.move(*seen.place(0.6, 0.6), steps=4)  # in the middle of a stroke
                 process.kill()  # no time to tidy up
                 process.wait(30)
             page.context.close()

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from numba import njit
 
-from s4token import model
-from s4token.compiling import compiling
+from s4token import cli, model, superpoints
+from s4token.compiling import COMPILING, compiling
+from s4token.multiview import encode_views
+from s4token.superpoints import Superpoints
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -55,7 +57,32 @@ def test_a_stage_says_why_it_takes_long(tiny_model, room_cloud, monkeypatch):
     levels = model._levels
     monkeypatch.setattr(model, "_levels", lambda *a: kernel()(1) and levels(*a))
     first, second, *rest = heard()
-    assert second == f"{first}; {model.COMPILING}" and len(rest) == 3
+    assert second == f"{first}; {COMPILING}" and len(rest) == 3
+
+
+class Slow(Superpoints):
+    """Superpoints whose kernel has yet to be compiled."""
+
+    def __call__(self, cloud):
+        kernel()(1)
+        return super().__call__(cloud)
+
+
+def test_the_2d_teacher_says_it_too(tiny_clip, room_cloud):
+    for grouping, said in ((Superpoints(24), 4), (Slow(24), 5)):
+        stages: list[str] = []
+        say = lambda *stage, to=stages: to.append(stage[1])  # noqa: E731
+        encode_views(tiny_clip, room_cloud, grouping=grouping, views=2, progress=say)
+        assert len(stages) == said and sum(COMPILING in stage for stage in stages) == said - 4
+
+
+def test_the_command_that_partitions_says_it_too(path, tmp_path, monkeypatch, capsys):
+    command = ["partition", str(path), "--count", "24", "--out", str(tmp_path / "cut.ply")]
+    assert cli.main(command) == 0
+    capsys.readouterr()
+    assert cli.main(command) == 0 and capsys.readouterr().err == ""
+    monkeypatch.setattr(superpoints, "Superpoints", Slow)
+    assert cli.main(command) == 0 and capsys.readouterr().err == f"{COMPILING}\n"
 
 
 @pytest.mark.slow

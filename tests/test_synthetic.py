@@ -282,6 +282,13 @@ def test_bad_input(call, match):
         call()
 
 
+def test_a_room_without_furniture_of_ours_is_furnished_anew(monkeypatch):
+    furnish, empty = dict(RECIPES), [True, True]
+    once = lambda kind: lambda f: empty.pop() if empty else furnish[kind](f)  # noqa: E731
+    monkeypatch.setattr("s4token.synthetic.RECIPES", {kind: once(kind) for kind in furnish})
+    assert len(single(0, points=2000).cloud) > 1000 and not empty
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_thing_alone_has_nothing_around_it(seed):
     scan = single(seed, points=5000)

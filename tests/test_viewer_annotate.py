@@ -147,8 +147,8 @@ def test_instances_have_numbers_leave_with_their_class_and_come_back(app, handle
     edit(app, handle, op="instance", label="red", tokens=[5])
     found = app.desk.get(handle)
     assert (found.instance[groups[1]] == 1).all() and (found.instance[groups[5]] == 2).all()
-    with pytest.raises(ValueError, match="so already"):  # the same class: still that instance
-        edit(app, handle, op="label", label="red", tokens=[1])
+    again = edit(app, handle, op="label", label="red", tokens=[1])
+    assert "already" in again["said"], "the same class: still that instance"
     edit(app, handle, op="label", label="blue", tokens=[1])
     assert not found.instance[groups[1]].any() and (found.instance[groups[2]] == 1).all()
     edit(app, handle, op="undo")
@@ -307,6 +307,24 @@ def test_a_page_that_was_left_does_not_count(app, handle, path):
     app.desk.leave(other)
     claimed = events.redraw(app, handle, Controls(view="Annotate")).status
     assert "other page" not in claimed
+    edit(app, handle, op="undo")
+
+
+def test_labelling_what_is_so_already_is_no_mistake(app, handle):
+    first = edit(app, handle, op="label", label="red", tokens=[1])
+    again = edit(app, handle, op="label", label="red", tokens=[1])
+    assert "are red already" in again["said"] and again["revision"] == first["revision"]
+    assert len(app.desk.get(handle).done) == 1
+
+
+def test_a_page_that_lost_a_connection_counts_again_as_soon_as_it_asks(app, handle, path):
+    edit(app, handle, op="label", label="red", tokens=[1])
+    app.desk.leave(handle)
+    app.page(handle)  # what every event of a page begins with
+    other = app.store.open()
+    assert "open on another page" in events.open_file(app, other, path, Controls()).status
+    with pytest.raises(ValueError, match="on another page"):
+        edit(app, other, op="undo")
     edit(app, handle, op="undo")
 
 

@@ -291,6 +291,17 @@ def test_a_click_says_why(app, handle):
     )
 
 
+def test_the_reason_follows_words_and_leaves_with_its_superpoint(app, handle):
+    c = Controls(prompts="red\ngreen")
+    assert events.ask(app, handle, c).why == "", "nothing was clicked"
+    events.explain(app, handle, {"token": 3})
+    why = events.ask(app, handle, replace(c, prompts="lamp")).why
+    assert "Superpoint 3:" in why and "lamp" in why and "red" not in why
+    assert "Superpoint 3:" in events.redraw(app, handle, c).why
+    other = events.choose_tokenizer(app, handle, replace(c, tokenizer="knn"))
+    assert other.why == "" and events.redraw(app, handle, c).why == ""
+
+
 @pytest.mark.parametrize(
     "data",
     [None, {}, [], "x"]

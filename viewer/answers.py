@@ -47,10 +47,14 @@ def encoded(app: App, session: Session, tokenizer: str, factor: float, report: R
 
 
 def unless_changed(now: Session, before: Session, after: Session) -> Session:
-    """Return ``after``; ValueError when another event replaced scan or tokenizer meanwhile."""
+    """Return ``after``; ValueError when another event replaced scan or tokenizer meanwhile.
+
+    A superpoint that was clicked meanwhile stays clicked, unless its layer is gone.
+    """
     if now.cloud is not before.cloud or now.tokenizer != before.tokenizer:
         raise ValueError("Scan: another one was opened meanwhile; this answer was dropped.")
-    return after
+    same = after.layers.get((now.tokenizer, 1.0)) is now.layer and after.tokenizer == now.tokenizer
+    return replace(after, picked=now.picked if same else None)
 
 
 def answered(app: App, session: Session, query: Query) -> Session:

@@ -75,7 +75,7 @@ def compare(
         session = answers.encoded(app, session, tokenizer, times, step)
     note = _remember(app, handle, session)
     out = {t: _panel(app, session, t, c, choice) for t in present}
-    said = f"Same scan, same model, {_factor(factor) or 'original units'}."
+    said = f"Same scan, same model, {_factor(factor) or 'original units'}.{_kept(out)}"
     if session.answer is None:
         said += " Type words on the first page to compare labels, too."
     labelled = choice.coloring == "Labels"
@@ -83,10 +83,24 @@ def compare(
     drawn = [p.scene for p in out.values() if p.scene is not None]
     whole = scene.scene(app.files, replace(session, factor=factor), drawn, c) if drawn else None
     key, table = (
-        panels.key(session) if labelled else "",
+        panels.key(session, holes=_holes(out)) if labelled else "",
         scores.csv_text([p.row for p in out.values()]),
     )
     return Comparison(out, whole, key, f"{said} {note}".strip(), table)
+
+
+def _kept(found: Mapping[str, Panel]) -> str:
+    """Say how many points keep their label in other units; "" where that is not known."""
+    shares = [
+        f"{events.TOKENIZERS[name]} {panel.row['same_label_percent']:.1f}%"
+        for name, panel in found.items()
+        if "same_label_percent" in panel.row
+    ]
+    return f" Points that keep their label: {', '.join(shares)}." if shares else ""
+
+
+def _holes(found: Mapping[str, Panel]) -> bool:
+    return any(panel.row["coverage_percent"] != 100 for panel in found.values())
 
 
 def _remember(app: App, handle: str, found: Session) -> str:

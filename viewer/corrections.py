@@ -56,6 +56,10 @@ class Part:
     after: np.ndarray
 
 
+class UnchangedError(ValueError):
+    """Nothing to do: the points are as they should be."""
+
+
 Change = tuple[Part, ...]
 """What an edit did, undone and redone as one; parts that change nothing are left out."""
 
@@ -208,7 +212,7 @@ class Corrections:
             value = FIRST + (self.names.index(label) if known else len(self.names))
         change = self._labelled(np.asarray(index, dtype=np.int64), value, instance)
         if not change:
-            raise ValueError("Corrections: these points are so already; nothing changed.")
+            raise UnchangedError("Corrections: these points are so already; nothing changed.")
         entry = {"op": "set", "label": label, "value": value, "points": pack(points_of(change))}
         self.journal.append(entry if instance is None else {**entry, "instance": instance})
         if label is not None:
@@ -364,10 +368,15 @@ class Desk:
     def leave(self, handle: str) -> None:
         """Note that a page was closed or loaded again: the next one to open its scan may change it.
 
-        Its scan stays, as a connection that broke looks the same.
+        Its scan stays, as a connection that broke looks the same; ``hear`` tells the two apart.
         """
         with self.lock:
             self._left.add(handle)
+
+    def hear(self, handle: str) -> None:
+        """Note that a page asks for something: it has not left, whatever became of a connection."""
+        with self.lock:
+            self._left.discard(handle)
 
     def close(self, handle: str) -> None:
         """Forget a page; the last one on a scan closes the journal."""

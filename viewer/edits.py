@@ -10,7 +10,7 @@ import numpy as np
 
 from s4token import Superpoints
 from viewer import colors, suggest
-from viewer.corrections import Change, Corrections, points_of
+from viewer.corrections import Change, Corrections, UnchangedError, points_of
 from viewer.detail import packed_text
 from viewer.edit_messages import Edit, parse
 from viewer.files import Packed
@@ -172,12 +172,15 @@ def _set(work: Work, edit: Edit) -> tuple[Patch, str]:
             f"Corrections: all {kept:,} points are of locked or hidden classes; nothing changed."
         )
     instance = int(found.instance.max()) + 1 if edit.op == "instance" else None
-    change = found.set(index, edit.label, erase=edit.op == "erase", instance=instance)
     what = {
         "label": f"are {edit.label}",
         "erase": "are as the model says",
         "instance": f"are {edit.label} #{instance}",
     }[edit.op]
+    try:
+        change = found.set(index, edit.label, erase=edit.op == "erase", instance=instance)
+    except UnchangedError:  # a second click is no mistake
+        return {}, f"These points {what} already."
     said = f"{len(points_of(change)):,} points {what}. Saved."
     if kept:
         said += f" {kept:,} points of locked or hidden classes were kept."

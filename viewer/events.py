@@ -327,7 +327,9 @@ def tune(app: App, handle: str, action: str, label: Any, value: Any, c: Controls
 def explain(app: App, handle: str, data: Any) -> Screen:
     """Say why the superpoint that was clicked has its label."""
     session = divided(app, handle, app.store.get(handle))
-    return Screen(why=panels.why(session, parse_pick(data, len(session.layer.encoding.groups))))
+    picked = parse_pick(data, len(session.layer.encoding.groups))
+    app.store.update(handle, lambda now: replace(now, picked=picked))
+    return Screen(why=panels.why(session, picked))
 
 
 def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -> Screen:
@@ -343,6 +345,7 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
         status=status,
         legend=panels.legend(session) + thresholds.block(asked),
         stats=panels.stats(session),
+        why="" if session.picked is None else panels.why(asked, session.picked),
         view=c.view,
         heat_choices=classes,
         heat=heat,

@@ -70,12 +70,17 @@ def wire_exchange(app: App, page: Page, parts: Exchange) -> None:
         words = {"prompts": "\n".join(query.prompts), "negatives": "\n".join(query.negatives)}
         return updates(screen, values, **words, threshold=query.threshold)
 
-    parts.button.click(
+    written = parts.button.click(
         run,
         [page.handle, parts.kind],
         [page.status, parts.files],
         api_visibility="private",
         **QUICK,
+    )
+    written.then(
+        None,
+        js="() => document.getElementById('s4-files')?.scrollIntoView({block: 'nearest'})",
+        api_visibility="private",
     )
     parts.upload.upload(
         load,

@@ -25,7 +25,6 @@ from viewer.page import (
     HEAVY,
     QUICK,
     Page,
-    WordChoice,
     canvas,
     js,
     long,
@@ -37,6 +36,7 @@ from viewer.page import (
     unit_choice,
     updates,
     visitor,
+    word_choice,
 )
 from viewer.session import Store
 from viewer.shared import App
@@ -49,8 +49,8 @@ EXAMPLES = {
 }
 FIRST_TRY = "desk\nchair\nfloor\nwall\nwindow"
 EMPTY = """<div class="s4-empty"><h2>Point at things with words</h2><ol>
-<li><b>Open a scan.</b> One of the rooms on the left, or your own file: PLY, PCD, LAS, OBJ, GLB, …
-in any unit.</li>
+<li><b>Open a scan.</b> One of the rooms on the left, or drop your own file here: PLY, PCD, LAS,
+OBJ, GLB, … in any unit.</li>
 <li><b>Type words</b>, one per line, such as <i>chair</i> or <i>wooden table</i>, and press
 <b>Find</b>.</li>
 <li><b>Look</b> at labels, heatmaps and tokens; hide what is in the way; export the result.</li>
@@ -209,16 +209,13 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
             list(VIEWS), value="Colours", show_label=False, container=False, scale=4,
             min_width=400, elem_id="s4-view",
         )  # fmt: skip
-        heat = WordChoice(
-            [], label="Heatmap of", visible=False, scale=2, min_width=130, elem_id="s4-heat",
-            filterable=False,
-        )  # fmt: skip
+        heat = word_choice("Heatmap of", "s4-heat")
         scale = gr.Radio(
             list(SCALES), value=SCALES[0], label="Scale", visible=False, scale=1,
-            min_width=170, elem_id="s4-scale",
+            min_width=148, elem_id="s4-scale",
         )  # fmt: skip
         cut = gr.Slider(
-            5, 100, value=100, step=5, label="Cut at height, %", scale=2, min_width=170,
+            5, 100, value=100, step=5, label="Cut above, %", scale=2, min_width=150,
             elem_id="s4-cut", buttons=[],
         )  # fmt: skip
     with gr.Row(equal_height=False):
@@ -231,13 +228,13 @@ def _picture() -> tuple[dict[str, Any], Exchange]:
             fallback = plot("s4-plot")
             caption = gr.HTML(elem_id="s4-caption", js_on_load=None)
         with gr.Column(scale=0, min_width=328, elem_id="s4-side"):
+            why = gr.HTML(elem_id="s4-why", js_on_load=None)
             legend = gr.HTML(elem_id="s4-legend", js_on_load="window.s4.legend(element, trigger)")
+            exchange = exchange_section()
             palette = gr.Dropdown(
                 list(PALETTES), value=next(iter(PALETTES)), label="Colours of classes",
                 elem_id="s4-palette", filterable=False,
             )  # fmt: skip
-            exchange = exchange_section()
-            why = gr.HTML(elem_id="s4-why", js_on_load=None)
             stats = gr.HTML(elem_id="s4-stats", js_on_load=None)
     parts = {
         "canvas": picture, "mailbox": mailbox, "plot": fallback, "caption": caption,
@@ -267,15 +264,15 @@ def _wire_scene(
 def _wire_query(app: App, page: Page, find: Any) -> None:
     def clicked(event: gr.EventData, handle: str, *values: Any) -> list[Any]:
         data = event._data if isinstance(event._data, dict) else {}
-        action, label = data.get("action"), data.get("label")
+        action, label, here = data.get("action"), data.get("label"), app.page(handle)
 
         def work() -> Screen:
             c = Controls.of(*values)
             if action in ("threshold", "best"):
-                return events.tune(app, handle, action, label, data.get("value"), c)
+                return events.tune(here, handle, action, label, data.get("value"), c)
             if action == "color":
-                return events.recolor(app, handle, label, data.get("color"), c)
-            return events.toggle(app, handle, action, label, c)
+                return events.recolor(here, handle, label, data.get("color"), c)
+            return events.toggle(here, handle, action, label, c)
 
         return updates(guarded(work), values)
 
@@ -291,6 +288,7 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
         [find.click, page.prompts.submit, page.negatives.submit, page.threshold.release],
         quick(events.ask, app),
         page.inputs,
+        trigger_mode="always_last",  # words that changed while an answer was on its way
         **wire,
     )
     gr.on(
@@ -323,16 +321,17 @@ def _wire_query(app: App, page: Page, find: Any) -> None:
 
 def _wire_edits(app: App, page: Page) -> None:
     def edited(event: gr.EventData, handle: str, *values: Any) -> list[Any]:
-        number = edit_messages.parse_number(event._data)
+        number, here = edit_messages.parse_number(event._data), app.page(handle)
 
         def work() -> list[Any]:
-            answer = edits.apply(app, handle, event._data)
-            session = events.corrected(app, handle, app.store.get(handle))
-            legend = panels.legend(session) + thresholds.block(app.store.get(handle))
+            answer = edits.apply(here, handle, event._data)
+            session = events.corrected(here, handle, here.store.get(handle))
+            legend = panels.legend(session) + thresholds.block(here.store.get(handle))
             scene = gr.skip()
             if answer.get("refresh"):
-                scene = events.redraw(app, handle, Controls.of(*values)).scene
-            return [{**answer, "number": number}, gr.skip(), legend, scene]
+                scene = events.redraw(here, handle, Controls.of(*values)).scene
+            said = panels.status(answer["said"]) if answer["said"] else gr.skip()
+            return [{**answer, "number": number}, said, legend, scene]
 
         done = guarded(work)
         if isinstance(done, Screen):  # refused: nothing has changed

@@ -150,18 +150,16 @@ def plot(name: str) -> Any:
     )
 
 
-class WordChoice(gr.Dropdown):
-    """A choice among the words of a page, which may have changed since the browser last knew them.
+def word_choice(label: str, name: str) -> Any:
+    """Return a choice among a page's words, which may be others than the browser last knew.
 
-    Gradio refuses whatever comes along with a value that is no choice any more, an edit too; what
-    reads the word here takes another one then.
+    Gradio refuses whatever comes along with a value that is no choice any more, an edit too. So
+    any value is allowed; what reads the word takes another one then.
     """
-
-    is_template = True  # the browser's part is that of a dropdown
-
-    def preprocess(self, payload: Any) -> Any:
-        """Return the value as it came."""
-        return payload
+    return gr.Dropdown(
+        [], label=label, visible=False, scale=2, min_width=120, elem_id=name,
+        allow_custom_value=True,
+    )  # fmt: skip
 
 
 def unit_choice(name: str, info: str, *, visible: bool = True) -> Any:

@@ -68,12 +68,17 @@ def legend(session: Session) -> str:
     )
 
 
-def key(session: Session) -> str:
-    """Write the classes with their colours in one line; "" without an answer."""
+def key(session: Session, *, holes: bool = False) -> str:
+    """Write the classes with their colours in one line; "" without an answer.
+
+    holes: whether some points are drawn that no token holds.
+    """
     if session.answer is None:
         return ""
     names = [*enumerate(session.answer.classes, 1), (0, "unlabelled")]
     spans = "".join(f"<span>{chip(session.color(i))}{escape(n)}</span>" for i, n in names)
+    if holes:
+        spans += f"<span>{chip('var(--s4-hole)')}in no token</span>"
     return f'<div class="s4-key">{spans}</div>'
 
 
@@ -90,13 +95,32 @@ def _legend_row(session: Session, label: int, count: int, total: int) -> str:
         f'<td class="s4-number">{count:,}</td>'
         f'<td class="s4-number"><span class="s4-share" style="--share:{share:.4f}">'
         f"{share:.1%}</span></td><td>"
-        f'<button type="button" data-action="hide" data-label="{label}" aria-pressed="{_bool(off)}"'
-        f' aria-label="hide {text}">{"show" if off else "hide"}</button>'
-        f'<button type="button" data-action="solo" data-label="{label}" '
-        f'aria-pressed="{_bool(alone)}" aria-label="only {text}">only</button>'
-        f'<button type="button" data-action="lock" data-label="{label}" aria-label="lock {text}" '
-        f'aria-pressed="{_bool(name in session.locked)}" '
-        'title="No edit changes the points of a locked class">lock</button></td></tr>'
+        f"{_button('hide', label, text, off)}{_button('solo', label, text, alone)}"
+        f"{_button('lock', label, text, name in session.locked)}</td></tr>"
+    )
+
+
+ICONS = {
+    "hide": ("hide", "M3 12c4-6 14-6 18 0-4 6-14 6-18 0zM12 9.5a2.5 2.5 0 1 0 .01 0"),
+    "solo": ("only", "M12 4a8 8 0 1 0 .01 0M12 1v6M12 17v6M1 12h6M17 12h6"),
+    "lock": ("lock", "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3"),
+}
+HELP = {
+    "hide": "Hide or show this class",
+    "solo": "Show this class alone, or all again",
+    "lock": "No edit changes the points of a locked class",
+}
+
+
+def _button(action: str, label: int, text: str, on: bool) -> str:
+    """Write a switch of a class; text: its name, escaped."""
+    name, path = ICONS[action]
+    if action == "hide" and on:
+        path += "M4 21L20 3"
+    return (
+        f'<button type="button" data-action="{action}" data-label="{label}" '
+        f'aria-label="{name} {text}" aria-pressed="{_bool(on)}" title="{HELP[action]}">'
+        f'<svg viewBox="0 0 24 24" aria-hidden="true"><path d="{path}"/></svg></button>'
     )
 
 

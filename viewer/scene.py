@@ -165,7 +165,8 @@ def scene(files: Files, session: Session, shown: Sequence[Mapping[str, Any]], c:
             "file": files.reference(packed.key),
             "count": len(cloud),
             "name": session.name,
-            "home": packed.key,
+            # By which the browser knows that it is the same place, told another unit.
+            "home": f"{session.name}:{len(cloud)}:{packed.radius!r}",
             "up": cloud.up.tolist(),
             "radius": packed.radius,
             "spacing": packed.spacing,

@@ -95,4 +95,29 @@ def _theme() -> Any:
         "button_secondary_border_color": "*neutral_300",
         "button_secondary_border_color_dark": "*neutral_600",
     }
-    return theme.set(**titles, **edges, block_title_padding="0", block_title_text_weight="600")
+    quiet = {f"block_{name}": "transparent" for name in ("background_fill", "background_fill_dark")}
+    return theme.set(
+        **titles, **edges, **quiet, **_contrast(), block_title_padding="0",
+        block_title_text_weight="600", block_padding="0",
+    )  # fmt: skip
+
+
+def _contrast() -> dict[str, str]:
+    """Return colours of text that stand out enough to be read: 4.5 to 1, as WCAG AA asks."""
+    subdued = ("body_text_color_subdued", "block_info_text_color", "input_placeholder_color")
+    filled = ("button_primary_background_fill", "checkbox_label_background_fill_selected")
+    return {
+        **dict.fromkeys(subdued, "*neutral_500"),
+        **{f"{name}_dark": "*neutral_400" for name in subdued},
+        **{f"{name}{mode}": "*primary_600" for name in filled for mode in ("", "_dark")},
+        "button_primary_background_fill_hover": "*primary_700",
+        "button_primary_background_fill_hover_dark": "*primary_700",
+        "button_secondary_background_fill_hover_dark": "*neutral_500",
+        "block_label_text_color": "*primary_700",
+        "block_label_text_color_dark": "white",
+        "slider_color": "*primary_600",
+        "checkbox_border_color": "*neutral_400",
+        "checkbox_border_color_dark": "*neutral_400",
+        "link_text_color": "*primary_700",
+        "link_text_color_dark": "*primary_300",
+    }

@@ -147,7 +147,8 @@ class Session:
     suggestions: what the scan is known to hold; truth: the scan with its own labels, if it has any;
     hidden: labels that are not drawn; locked: names of classes that no edit changes; paint:
     colours that were chosen, by prompt; palette: of ``colors.PALETTES``, for all others; factor:
-    by what the units of the scan were multiplied before its layers were made.
+    by what the units of the scan were multiplied before its layers were made; picked: the
+    superpoint that was asked about last.
     """
 
     name: str = ""
@@ -163,6 +164,7 @@ class Session:
     paint: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     palette: str = next(iter(PALETTES))
     factor: float = 1.0
+    picked: int | None = None
 
     def color(self, label: int) -> str:
         """Return the colour of a label of the answer: the chosen one, else the palette's."""

@@ -33,7 +33,8 @@ class App:
     source: Path | None = None
 
     def page(self, handle: str | None) -> App:
-        """Return the app as a page has it: with the model that was chosen there."""
+        """Return the app as the page that asks has it: with the model that was chosen there."""
+        self.desk.hear(handle or "")
         model = self.checkpoints.of(handle or "")
         return self if model is None else replace(self, model=lambda: model)
 

@@ -46,9 +46,9 @@ def train_tab(app: App, page: Page, card: Any, tab: Any) -> None:
             figure = plot("s4-train-plot")
             notes = gr.HTML(js_on_load=None)
             choice = gr.Dropdown(
-                [(train.OWN, "")], value="", label="On this page answers", interactive=True,
+                [(train.OWN, "")], value="", label="Checkpoint that answers here", interactive=True,
                 filterable=False, elem_id="s4-train-choice",
-                info="The next scan is encoded with it, the open one at once",
+                info="On this page alone; the open scan is encoded with it at once",
             )  # fmt: skip
     timer, seen = gr.Timer(EVERY[True], active=False), gr.State({})
     shown = [status, notes, figure, *buttons.values(), choice, timer, seen]

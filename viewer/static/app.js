@@ -107,7 +107,24 @@
     for (const viewer of Object.values(window.s4.viewers)) viewer.themed();
   };
 
+  /* A scan that is dropped on the first page is opened, as by the button. */
+  const dropped = (event) => {
+    const button = document.getElementById("s4-upload");
+    const ours = event.dataTransfer && event.dataTransfer.types.includes("Files") &&
+      button && button.offsetParent !== null;
+    document.body.classList.toggle("s4-dropping", Boolean(ours && event.type === "dragover"));
+    if (!ours) return;
+    event.preventDefault();
+    if (event.type !== "drop") return;
+    const field = button.parentElement.querySelector("input[type=file]");
+    const one = new DataTransfer();
+    one.items.add(event.dataTransfer.files[0]);
+    field.files = one.files;
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+
   const start = () => {
+    for (const name of ["dragover", "dragleave", "drop"]) document.addEventListener(name, dropped);
     for (const name of ["input", "keydown"]) document.addEventListener(name, numbers);
     new MutationObserver((changes) => {
       for (const change of changes) change.removedNodes.forEach(release);

@@ -22,6 +22,7 @@
 
   class Camera {
     constructor() {
+      this.aspect = 1; // of the picture: in a narrow one a scan must be farther away
       this.frame([0, 0, 1], 1);
     }
 
@@ -42,7 +43,7 @@
       this.target = [0, 0, 0];
       this.yaw = -0.65;
       this.pitch = 0.85;
-      this.distance = (this.radius / Math.sin(FIELD / 2)) * 0.92;
+      this.distance = (this.radius / Math.sin(FIELD / 2)) * 0.92 / Math.min(this.aspect, 1);
     }
 
     /** Look along one of the axes: "top", "front" or "side". */

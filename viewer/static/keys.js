@@ -78,6 +78,7 @@
       const fly = plain && FLY[event.key.toLowerCase()];
       const turn = plain && viewer.focused() && TURN[event.key];
       const act = actOf(event);
+      if (viewer.bar.sheet.open && !["help", "clear"].includes(act)) return;
       if (fly) {
         viewer.camera.fly(...fly.map((v) => v * (event.shiftKey ? 0.15 : 0.05)));
         viewer.moved();

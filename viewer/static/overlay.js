@@ -52,9 +52,11 @@
     paint.fillText(`${text(length)} ${length === 1 ? "unit" : "units"}`, x + wide / 2, y - 4);
   };
 
-  const drawBar = (paint, bar, box, ink) => {
+  const drawBar = (paint, bar, box, ink, dark) => {
     const [high, wide] = [Math.min(180, box.height * 0.4), 12];
     const [x, y] = [box.x + box.width - 16 - wide, box.y + 78];
+    paint.fillStyle = dark ? "rgb(19 23 31 / 0.75)" : "rgb(246 248 250 / 0.75)";
+    paint.fillRect(x - 48, y - 26, wide + 56, high + 34); // numbers must be read over points
     const fill = paint.createLinearGradient(0, y + high, 0, y);
     bar.colors.forEach((color, i) => fill.addColorStop(i / (bar.colors.length - 1), color));
     paint.fillStyle = fill;
@@ -133,7 +135,7 @@
         paint.fillText(box.title, box.x + 14, box.y + 12);
         paint.font = FONT;
       }
-      if (box.bar) drawBar(paint, box.bar, box, ink);
+      if (box.bar) drawBar(paint, box.bar, box, ink, s.dark);
       if (s.cross && s.cross[i]) drawCross(paint, s.cross[i], ink);
     });
     if (s.shape && s.shape.path.length) drawShape(paint, s.shape);

@@ -71,7 +71,7 @@
       this.tip = make("div", "s4-tip");
       this.note = make("div", "s4-note s4-float");
       this.note.setAttribute("role", "status");
-      [this.edit, this.classes, this.sheet, this.note, this.tip].forEach((e) => { e.hidden = true; });
+      [this.edit, this.classes, this.note, this.tip].forEach((e) => { e.hidden = true; });
       root.append(view, this.edit, this.classes, this.note, this.tip, this.sheet);
     }
 
@@ -88,19 +88,29 @@
       return button;
     }
 
+    /** The sheet of keys: a dialog over the page, as its list is longer than a picture is high. */
     help() {
-      const sheet = make("div", "s4-sheet s4-float");
-      sheet.setAttribute("role", "dialog");
-      sheet.setAttribute("aria-label", "Keys");
-      const list = make("dl", "");
-      const rows = [...MORE, ...KEYS.map(([, key, says]) => [key, says])];
-      rows.forEach(([key, says]) => {
-        const row = make("div", "");
-        row.append(make("dt", "", key), make("dd", "", says));
-        list.append(row);
-      });
-      sheet.append(make("h4", "", "Keys and mouse"), list);
-      sheet.addEventListener("click", () => { sheet.hidden = true; });
+      const sheet = make("dialog", "s4-sheet");
+      sheet.setAttribute("aria-label", "Keys and mouse");
+      const keys = (editing) => KEYS.filter((row) => row[3] === editing)
+        .map(([, key, says]) => [key, says]);
+      const parts = { "Mouse and moving": MORE, Look: keys(false), "Correct, in the view Annotate": keys(true) };
+      for (const [title, rows] of Object.entries(parts)) {
+        const list = make("dl", "");
+        rows.forEach(([key, says]) => {
+          const row = make("div", "");
+          const term = make("dt", "");
+          term.append(make("kbd", "", key));
+          row.append(term, make("dd", "", says));
+          list.append(row);
+        });
+        sheet.append(make("h4", "", title), list);
+      }
+      const close = make("button", "s4-tool", "✕");
+      close.type = "button";
+      close.setAttribute("aria-label", "Close");
+      sheet.append(close);
+      sheet.addEventListener("click", () => sheet.close());
       return sheet;
     }
 

@@ -16,6 +16,7 @@
       this.scene = null;
       this.panels = [];
       this.camera = new Camera();
+      this.home = null; // the scan that the camera stands in
       this.tool = "move";
       this.through = false;
       this.whole = true;
@@ -108,13 +109,8 @@
     load(spec, buffer) {
       const positions = new Float32Array(buffer, 0, 3 * spec.count);
       this.points.load(positions, new Uint8Array(buffer, 16 * spec.count, 3 * spec.count));
-      const home = !this.cloud || this.cloud.home !== spec.home;
       this.cloud = spec;
       this.stale = true;
-      if (home) {
-        this.camera.frame(spec.up, spec.radius);
-        if (this.scene.camera) this.camera.state = this.scene.camera;
-      }
       this.editor.reset(spec.count);
       this.uploadOwn();
       this.uploadInstances();
@@ -145,6 +141,14 @@
       this.surface.setAttribute("aria-label", scene.describes);
       this.themed();
       this.layout();
+      if (this.home !== scene.cloud.home) this.greet(scene);
+    }
+
+    /** Show a scan that was not here before as a whole, or as a link says. */
+    greet({ cloud, camera }) {
+      this.home = cloud.home;
+      this.camera.frame(cloud.up, cloud.radius);
+      if (camera) this.camera.state = camera;
     }
 
     /** What decides which points are drawn at all; other changes only need new colours. */
@@ -229,6 +233,7 @@
         this.stale = this.dirty = true;
       }
       const [box] = this.boxes();
+      this.camera.aspect = box.width / box.height;
       this.points.resize(Math.round(box.width * this.scale), high);
     }
 
@@ -280,13 +285,14 @@
         keep("sky", this.sky);
         this.themed();
       } else if (name === "help") {
-        this.bar.sheet.hidden = !this.bar.sheet.hidden;
+        if (this.bar.sheet.open) this.bar.sheet.close();
+        else this.bar.sheet.showModal();
       } else if (name === "picture") {
         window.s4.picture(this);
       } else if (name === "link") {
         window.s4.copyLink(this);
-      } else if (name === "clear" && !this.bar.sheet.hidden) {
-        this.bar.sheet.hidden = true;
+      } else if (name === "clear" && this.bar.sheet.open) {
+        this.bar.sheet.close();
       } else {
         return this.editor.act(name);
       }
