@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -84,9 +85,19 @@ def url(tmp_path_factory):
         process.wait(30)
 
 
-def test_the_example_of_the_documentation_runs(url, tmp_path):
-    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+def example(name: str) -> str:
+    """Return the code of a page, or of all cells of a notebook."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    if name.endswith(".ipynb"):
+        cells = [c["source"] for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
+        return "\n".join("".join(lines) for lines in cells)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    return code
+
+
+@pytest.mark.parametrize("name", ["api.md", "api.ipynb"])
+def test_the_example_of_the_documentation_runs(url, tmp_path, name):
+    code = example(name)
     assert code.count("http://127.0.0.1:7860") == code.count('"room.ply"') == 1
     cloud = striped_cloud()
     s4token.write(tmp_path / "room.ply", cloud)

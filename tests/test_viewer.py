@@ -12,12 +12,13 @@ import pytest
 
 from s4token import PointCloud
 from tests.fakes import CAMERA, FakeModel, marker_values, striped_cloud
-from viewer import colors, figures, page, panels
+from viewer import colors, events, figures, page, panels
 from viewer.controls import Controls, parse_look, parse_prompts, parse_toggle
 from viewer.events import Screen
 from viewer.figures import Look
 from viewer.guard import guarded, staged
 from viewer.session import Layer, Session, Store, token_of_points
+from viewer.shared import App
 
 # -- colours --------------------------------------------------------------------------------------
 
@@ -202,6 +203,23 @@ def test_a_scan_above_the_budget_is_refused_and_the_old_one_kept():
     with pytest.raises(ValueError, match=r"scan\.ply: needs .* may use .*Downsample"):
         store.update(handle, lambda _: session_of(5000))
     assert store.get(handle) is small
+
+
+def test_a_scan_that_is_too_large_is_refused_before_it_is_encoded(model, path):
+    app = App(lambda: model, Store(20_000))
+    handle = app.store.open()
+    with pytest.raises(ValueError, match=r"stripes\.ply: needs .* may use 20 KB.*Downsample"):
+        events.open_file(app, handle, path, Controls())
+    assert not model.encoded and not app.store.has_scan(handle)
+
+
+def test_a_scan_is_measured_as_it_will_be(model):
+    """What is refused beforehand would have been refused afterwards, too."""
+    session = session_of(2000)
+    needed = session.nbytes
+    Store(needed).check(replace(session, layers={}))
+    with pytest.raises(ValueError, match="needs"):
+        Store(session.cloud.points.nbytes).check(replace(session, layers={}))
 
 
 def test_other_tokenizations_are_dropped_first(model):

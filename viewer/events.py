@@ -131,6 +131,7 @@ def _labelled(path: Path) -> s4token.Scan | None:
 def _open(app: App, handle: str, session: Session, c: Controls, report: Report) -> Screen:
     assert session.cloud is not None
     session = replace(session, cloud=c.told(session.cloud), tokenizer=c.tokenizer)
+    app.store.check(session)
     session = encoded(app, session, c.tokenizer, 1.0, report)
     said = [_opened(session)]
     if c.prompts.strip():

@@ -19,6 +19,9 @@ from viewer.colors import PALETTES, label_color, neighbour_colors
 WEIGHTS_PER_POINT = 48
 """Bytes that the library keeps per point of an encoding to carry token scores to points."""
 
+BYTES_PER_POINT = 8
+"""Bytes of a layer per point: in which token it is, and the token's list of its points."""
+
 TOUCHING = 200_000
 """Most points from which it is found which tokens touch."""
 
@@ -284,16 +287,24 @@ class Store:
                     session, layers=MappingProxyType({(session.tokenizer, 1.0): session.layer})
                 )
                 note = "Other tokenizations of this scan were unloaded to save memory."
-            if session.nbytes > self.session_budget:
-                raise ValueError(
-                    f"{session.name}: needs {size_text(session.nbytes)} of memory but a page may "
-                    f"use {size_text(self.session_budget)}. Downsample the scan and open it again."
-                )
+            self._fits(session.name, session.nbytes)
             self._sessions[handle] = session
             self._owner.setdefault(handle, self.visitor())
             self._sessions.move_to_end(handle)
             self._evicted.discard(handle)
             return session, self._evict(handle) or note
+
+    def check(self, session: Session) -> None:
+        """Raise ValueError when a scan is too large for a page, before anything is made of it."""
+        points = 0 if session.cloud is None else len(session.cloud)
+        self._fits(session.name, session.nbytes + (WEIGHTS_PER_POINT + BYTES_PER_POINT) * points)
+
+    def _fits(self, name: str, needed: int) -> None:
+        if needed > self.session_budget:
+            raise ValueError(
+                f"{name}: needs {size_text(needed)} of memory but a page may use "
+                f"{size_text(self.session_budget)}. Downsample the scan and open it again."
+            )
 
     def _evict(self, keep: str) -> str:
         gone = 0
