@@ -175,7 +175,7 @@ def _text_recipe(path: str) -> dict[str, Any]:
 
 
 def tokenizers_path(clip: Path) -> Path:
-    """Return where the tokenizers go that a tower was trained with, for ``pretrain`` to start."""
+    """Return where the tokenizers go that a tower was trained with: to use, or to go on from."""
     return clip.with_name(f"{clip.stem}-tokenizers.safetensors")
 
 
@@ -237,24 +237,34 @@ def pretrain_clip(
     metrics |= _evaluate_objects(trainer, Objects(unseen, names, clip.image_size))
     metrics |= {"scenes": float(len(lessons.counts)), "held_out_scenes": float(len(held))}
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    _save(config, trainer, metrics, out)
+    _save(config, trainer, metrics, out, knows_metres=lessons.knows_metres)
     return metrics
 
 
 def _save(
-    config: ClipPretrainConfig, trainer: _Trainer, metrics: dict[str, float], out: Path
+    config: ClipPretrainConfig,
+    trainer: _Trainer,
+    metrics: dict[str, float],
+    out: Path,
+    *,
+    knows_metres: bool,
 ) -> None:
     clip = trainer.clip
-    header = {
+    recipe = {k: v for k, v in asdict(config).items() if k not in _PATHS}
+    header: dict[str, Any] = {
         "open_clip": _architecture(config.text, config.go_on),
-        "recipe": {k: v for k, v in asdict(config).items() if k not in _PATHS},
+        "recipe": recipe,
         "metrics": metrics,
         "text_tower": _text_recipe(config.text),
     }
     checkpoint.save(out, clip.clip.state_dict(), kind="clip", header=header)
-    identity = ClipIdentity(clip.name, out.name, clip.identity.sha256)
+    learned = {"label_free": False, "objectives": ["alignment"], "knows_metres": knows_metres}
+    header = {
+        "clip": ClipIdentity(clip.name, out.name, clip.identity.sha256).as_dict(),
+        "tokenizers": {t: TOKENIZATIONS[t].as_dict() for t in trainer.tokenizers},
+        "recipe": recipe | learned,
+    }
     state = trainer.tokenizers.state_dict()
-    header = {"clip": identity.as_dict(), "tokenizers": {}}
     checkpoint.save(tokenizers_path(out), state, kind="tokenizers", header=header)
 
 

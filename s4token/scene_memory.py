@@ -99,6 +99,11 @@ class SceneMemory:
         """Return how many scenes there are."""
         return len(self.sizes)
 
+    @property
+    def knows_metres(self) -> bool:
+        """Say whether the unit of any scene is known."""
+        return bool(self._pitch.isfinite().any())
+
     def add(
         self,
         scenes: Sequence[NamedTokens],
@@ -248,6 +253,11 @@ class BankMemory:
         """Return how much of the pictures shows each name, (names,)."""
         some = self.pictures.labels[::7].flatten().int()
         return torch.bincount(some, minlength=len(self.ids) + 1)[1:].float()
+
+    @property
+    def knows_metres(self) -> bool:
+        """Say whether there is anything to learn sizes in metres from."""
+        return any(memory.knows_metres for memory in self.tokens.values())
 
     def take_in_new(self, most: int = 256) -> None:
         """Take in scenes that have been read in the background, and go on reading new ones."""

@@ -218,6 +218,8 @@ def test_the_whole_recipe(built, monkeypatch):
     assert all(torch.equal(trained[k], again[k]) for k in trained)
     learned = [tokenizers_path(folder / f"{n}.safetensors") for n in ("clip", "again")]
     first, second = (checkpoint.load(p, kind="tokenizers")[0] for p in learned)
+    usable = load(learned[0])
+    assert usable.trained and usable.recipe["knows_metres"] and not usable.recipe["label_free"]
     assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
     monkeypatch.setattr(FrozenCLIP, "load", classmethod(lambda cls, name, tag=None: clip))
