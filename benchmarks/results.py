@@ -292,7 +292,8 @@ def on_gpu(found: dict[str, Any]) -> list[str]:
         how += f", load average {machine['load_average']} at the end"
     how += f" (`python -m benchmarks.gpu`). Weights: {found['weights']}. An encoding reads "
     how += f"{', '.join(map(str, tokens))} tokens in {found['turns']} turns each. Seconds; "
-    how += f"transformer and teacher the median of {found['repeats']} runs. MB: the GPU's (on a CPU the process's) most, with weights."
+    how += f"transformer and teacher the median of {found['repeats']} runs. MB: the "
+    how += "GPU's (on a CPU the process's) most, with weights."
     seconds = lambda row, *keys: [_number(row[f"{k}_s"], 3) for k in keys]  # noqa: E731
     cpu = {row["tokenizer"]: row for row in found["grouped"]}
     before = ("grouping", "describing", "averaging")

@@ -159,5 +159,11 @@ def _check(options: argparse.Namespace) -> None:
             print(f"missing: {path}")
         if missing:
             files = f"{len(missing):,} files of {len(scans):,} scans"
-            raise ValueError(f"{scans.spec}: {files} are missing; the first is {missing[0]}")
-        print(f"{scans.spec}: {scans.split}, {len(scans):,} scans, no file is missing")
+            raise ValueError(
+                f"{scans.spec}: {files} are missing or empty; the first is {missing[0]}"
+            )
+        short = scans.published is not None and len(scans) < scans.published
+        print(
+            f"{scans.spec}: {scans.split}, {len(scans):,} scans, no file is missing"
+            + (f" of those that are there, but {scans.published:,} were published" if short else "")
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from s4token.tables import Columns
 SAMPLES = 200_000
 """Points drawn on the surface of a mesh."""
 
+_OFF = re.compile(rb"\s*\w*OFF\s*(\d+)\s+(\d+)\s+\d+")
+"""Head of an ASCII OFF file: vertices, faces, edges, on the first line or the second."""
 _GREY = 0.8  # a part without a colour among coloured ones
 _log = logging.getLogger("s4token.io")
 
@@ -142,6 +145,16 @@ def read_mesh(path: Path, *, samples: int = SAMPLES) -> Columns:
     return columns
 
 
+def _check_length(path: Path) -> None:
+    """Raise ValueError where an OFF file is shorter than its header says, as half a download is."""
+    data = re.sub(rb"#[^\n]*", b"", path.read_bytes())
+    if head := _OFF.match(data):
+        vertices, faces = map(int, head.groups())
+        if len(data[head.end() :].split()) < 3 * vertices + 4 * faces:
+            told = f"{vertices:,} vertices and {faces:,} faces"
+            raise ValueError(f"fewer numbers than the {told} of its header take: truncated file")
+
+
 def sample_mesh(path: Path, samples: int = SAMPLES) -> tuple[Columns, int]:
     """Sample the surface of an OBJ, glTF, STL or OFF file, or take its points if it has no faces.
 
@@ -151,6 +164,8 @@ def sample_mesh(path: Path, samples: int = SAMPLES) -> tuple[Columns, int]:
     import trimesh
 
     suffix = path.suffix.lstrip(".").lower()
+    if suffix == "off":
+        _check_length(path)
     try:
         scene: Any = trimesh.load_scene(path, process=False)
         parts = []

@@ -15,6 +15,7 @@ from jaxtyping import Int
 from scipy.spatial import KDTree
 
 from s4token.datasets import Scans
+from s4token.datasets.scans import absent
 from s4token.geometry import knn
 from s4token.model import S4Token
 from s4token.multiview import encode_views
@@ -116,12 +117,16 @@ class Settings:
         return stated | ({"unit": self.unit} if told and setting.tokenizer != "multiview" else {})
 
     def check(self, data: Sequence[Scan | Scans]) -> None:
-        """Find out before anything is encoded whether photographs fit the data.
+        """Find out before anything is encoded whether files are there and photographs fit the data.
 
-        Raises ValueError for data that has none, or for several scans with those of one, and as
-        ``pictures`` for scans whose names are known without reading them.
+        Raises FileNotFoundError naming the first missing file of the scans to be seen, ValueError
+        for data without photographs or for several scans with those of one, and as ``pictures`` for
+        scans whose names are known without reading them.
         """
         for entry in data:
+            if isinstance(entry, Scans):
+                for path in entry.subset(self.limit).missing():
+                    raise absent(path, entry.spec)
             if self.unit and isinstance(entry, Scans) and entry.task == "classify":
                 raise ValueError(f"unit: for scans; the shapes of {entry.spec} are in none")
         if self.images is None:

@@ -14,6 +14,7 @@ from plyfile import PlyData
 
 import s4token
 from s4token.cli import main
+from s4token.datasets import open_data
 from s4token.multiview import cameras_for, draw
 
 
@@ -127,9 +128,45 @@ def test_check_says_what_is_missing(tmp_path, capsys):
         (tmp_path / "scans" / "scene0011_01" / f"scene0011_01{tail}").unlink()
     assert main(["check", f"scannet:{tmp_path}"]) == 2
     said = capsys.readouterr()
-    assert "2 files of 2 scans are missing; the first is" in said.err
+    assert "2 files of 2 scans are missing or empty; the first is" in said.err
     assert "scene0011_01_vh_clean_2.ply" in said.err
     assert said.out.startswith("missing: ") and "scene0011_01.aggregation.json" in said.out
+    (tmp_path / "scans" / "scene0011_00" / "scene0011_00.aggregation.json").write_bytes(b"")
+    assert main(["check", f"scannet:{tmp_path}"]) == 2
+    assert "3 files of 2 scans" in capsys.readouterr().err
+
+
+WHOLE = {
+    "s3dis": (trees.s3dis, "area5", 68),
+    "modelnet40": (trees.modelnet40, "train", 9843),
+    "semantickitti": (trees.semantickitti, "val", 4071),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_check_says_how_many_there_should_be(tmp_path, capsys, name):
+    """Where the folder is the only list, what is not there has no name; its number is known."""
+    write, split, published = WHOLE[name]
+    write(tmp_path)
+    assert main(["check", f"{name}:{tmp_path}@{split}"]) == 0
+    assert f"that are there, but {published:,} were published" in capsys.readouterr().out
+    assert open_data(f"{name}:{tmp_path}@{split}").published == published
+
+
+def test_evaluate_names_the_first_missing_file_and_the_check(tmp_path, capsys):
+    trees.shapenetpart(tmp_path)
+    (tmp_path / "synsetoffset2category.txt").unlink()
+    assert main(["evaluate", f"shapenetpart:{tmp_path}", "--tokenizers", "superpoint"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "synsetoffset2category.txt: missing or empty; `python -m s4token check shapenetpart:"
+        in said
+    )
+    assert main(["check", f"s3dis:{tmp_path}@6fold"]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "Area_1: no such folder" in said and f"check s3dis:{tmp_path}@6fold` what is miss" in said
+    )
 
 
 def test_evaluate_runs_on_every_task(tmp_path, capsys):

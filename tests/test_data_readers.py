@@ -297,6 +297,11 @@ def test_modelnet40_reads_test_meshes_with_glued_headers(tmp_path):
         bad.write_bytes(content)
         with pytest.raises(ValueError, match=r"cone_0002\.off"):
             scans[CATEGORIES.index("cone")]
+    bad.write_text("OFF4 4 6\n" + trees.TETRAHEDRON[: -len("3 1 2 3\n")])
+    with pytest.raises(ValueError, match=r"4 vertices and 4 faces of its header .* truncated"):
+        scans[CATEGORIES.index("cone")]
+    bad.write_text("OFF # made by hand\n# 9 9 9\n4 4 6\n" + trees.TETRAHEDRON)
+    assert len(scans[CATEGORIES.index("cone")].cloud) == 8192
     shutil.rmtree(tmp_path / "xbox")
     with pytest.raises(FileNotFoundError, match=r"xbox_\*\.off: missing"):
         modelnet40(tmp_path)
@@ -363,6 +368,9 @@ def test_semantickitti(tmp_path):
     label.unlink()
     with pytest.raises(FileNotFoundError, match=r"000000\.label: missing"):
         scans[0]
+    label.write_bytes(raw)
+    scans.items[0].unlink()  # a label whose sweep is missing is no sweep less
+    assert list(semantickitti(tmp_path).missing()) == [scans.items[0]]
     scans.items[1].write_bytes(b"123")
     with pytest.raises(ValueError, match=r"000001\.bin: 3 bytes"):
         scans[1]

@@ -10,11 +10,12 @@ import pytest
 import trees
 from scipy.spatial import KDTree
 
-from s4token.datasets import open_data
+from s4token.datasets import Scans, open_data
+from s4token.datasets.modelnet40 import modelnet40_resampled
 from s4token.model import S4Token, Tokenization
 from s4token.settings import Setting, Settings, resampled, variant
 from s4token.superpoints import Superpoints
-from s4token.types import PointCloud
+from s4token.types import PointCloud, Scan
 
 
 def test_every_combination_once_and_in_order(tiny_model):
@@ -71,6 +72,23 @@ def test_resampled_above_one_adds_points_on_the_surface(room_cloud):
 
 def looking(folder, **how):
     return Settings(["superpoint", "multiview"], images=folder, **how)
+
+
+class Shown(Scans):
+    """One that the checks of types can look into though its files are missing."""
+
+    def __getitem__(self, index):
+        return Scan("shown", PointCloud(np.zeros((1, 3))), category="airplane")
+
+
+def test_files_are_looked_for_before_anything_is_encoded(tmp_path):
+    """Those of the scans that are to be seen; an empty one is no file."""
+    scans = Shown(**vars(modelnet40_resampled(trees.modelnet40_resampled(tmp_path))))
+    Settings().check([scans])
+    scans.items[1].write_bytes(b"")
+    Settings(limit=1).check([scans])
+    with pytest.raises(FileNotFoundError, match=r"stand_0002\.txt: missing or empty; .*check"):
+        Settings().check([scans])
 
 
 def test_photographs_of_one_scan_or_of_each(tmp_path):

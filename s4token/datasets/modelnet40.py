@@ -32,6 +32,7 @@ CATEGORIES = (
     *("toilet", "tv_stand", "vase", "wardrobe", "xbox"),
 )
 SPLITS = ("test", "train")
+PUBLISHED = {"test": 2468, "train": 9843}
 POINTS = 8192
 """Points sampled on an OFF mesh."""
 
@@ -65,7 +66,10 @@ def modelnet40(root: str | Path, split: str = "test") -> Scans:
             raise absent(place / category / split / f"{category}_*.off", spec)
         items += found
     names = tuple(map(_spoken, CATEGORIES))
-    return Scans(spec, split, "classify", names, tuple(items), _read_mesh, lambda p: [p])
+    whole = PUBLISHED[split]
+    return Scans(
+        spec, split, "classify", names, tuple(items), _read_mesh, lambda p: [p], published=whole
+    )
 
 
 def _read_table(path: Path) -> Scan:

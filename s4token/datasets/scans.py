@@ -24,6 +24,7 @@ class Scans(Sequence[Scan]):
     classes: names of labels (task ``segment``) or categories (``classify``, ``parts``).
     items: one entry per scan, given to ``read_item``; ``files_of`` names the files it needs.
     background: classes left out of the foreground mIoU.
+    published: entries of the whole split, where no list of them comes with the files.
     """
 
     spec: str
@@ -34,6 +35,7 @@ class Scans(Sequence[Scan]):
     read_item: Callable[[Any], Scan]
     files_of: Callable[[Any], Sequence[Path]]
     background: tuple[str, ...] = ()
+    published: int | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -66,13 +68,13 @@ class Scans(Sequence[Scan]):
         return replace(self, items=tuple(self.items[i] for i in at))
 
     def missing(self) -> Iterator[Path]:
-        """Yield every file that some entry needs and that is not there, in order."""
+        """Yield every file that some entry needs and that is not there, or empty, in order."""
         seen: set[Path] = set()
         for item in self.items:
             for path in self.files_of(item):
                 if path not in seen:
                     seen.add(path)
-                    if not path.is_file():
+                    if not path.is_file() or not path.stat().st_size:
                         yield path
 
 
@@ -133,8 +135,8 @@ def _joined(entry: Scans, groups: Sequence[Sequence[str]]) -> Scans:
 def absent(path: Path, spec: str) -> FileNotFoundError:
     """Return the error for a missing file of a data set, with the command that lists them all."""
     return FileNotFoundError(
-        f"{path}: missing; `python -m s4token check {spec}` lists what is, and docs/datasets.md "
-        "says how the folder must look"
+        f"{path}: missing or empty; `python -m s4token check {spec}` lists what is, and "
+        "docs/datasets.md says how the folder must look"
     )
 
 
@@ -149,7 +151,10 @@ def folder(root: str | Path, spec: str) -> Path:
     """Return the root folder of a data set, or raise FileNotFoundError."""
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder (for {spec}); see docs/datasets.md")
+        raise FileNotFoundError(
+            f"{root}: no such folder; docs/datasets.md says how it must look, and "
+            f"`python -m s4token check {spec}` what is missing of it"
+        )
     return root
 
 
@@ -175,6 +180,8 @@ def explained(path: Path) -> Iterator[None]:
 
 def table(source: Path | Sequence[str], columns: int, delimiter: str | None = None) -> np.ndarray:
     """Read a text file, or its lines, of at least ``columns`` numbers a line, float64."""
+    if isinstance(source, Path) and not source.stat().st_size:
+        raise ValueError("the file is empty")
     rows = np.loadtxt(source, delimiter=delimiter, ndmin=2, comments=None)
     if rows.shape[1] < columns or len(rows) == 0:
         raise ValueError(f"expected {columns} numbers a line, got a table of {rows.shape}")

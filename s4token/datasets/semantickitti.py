@@ -29,6 +29,7 @@ SEQUENCES = {
     "val": ("08",),
     "train": ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10"),
 }
+PUBLISHED = {"val": 4071, "train": 19130}
 _UNKNOWN = -1
 
 
@@ -74,10 +75,11 @@ def semantickitti(root: str | Path, split: str = "val") -> Scans:
     place = folder(root, spec) / "sequences"
     items: list[Path] = []
     for sequence in SEQUENCES[split]:
-        found = sorted((place / sequence / "velodyne").glob("*.bin"))
+        sweeps, labels = place / sequence / "velodyne", place / sequence / "labels"
+        found = {*sweeps.glob("*.bin"), *(sweeps / f"{p.stem}.bin" for p in labels.glob("*.label"))}
         if not found:
-            raise absent(place / sequence / "velodyne" / "000000.bin", spec)
-        items += found
+            raise absent(sweeps / "000000.bin", spec)
+        items += sorted(found)
     return Scans(
         spec,
         split,
@@ -87,4 +89,5 @@ def semantickitti(root: str | Path, split: str = "val") -> Scans:
         _read_sweep,
         lambda p: [p, _label_file(p)],
         BACKGROUND,
+        PUBLISHED[split],
     )
