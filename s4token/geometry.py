@@ -234,7 +234,10 @@ def rotation_to_z(up: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     x, y, z = (float(v) for v in up)
     if z >= 1.0:
         return np.eye(3)
-    if z <= -1.0 + 1e-12:
+    plan = x * x + y * y
+    if z < 0 and plan < 1e-24:
         return np.diag([1.0, -1.0, -1.0])
+    # Of a unit vector 1 + z, but without its cancellation near -z.
+    rest = 1.0 + z if z >= 0 else plan / (1.0 - z)
     cross = np.array([[0.0, 0.0, -x], [0.0, 0.0, -y], [x, y, 0.0]])
-    return np.eye(3) + cross + cross @ cross / (1.0 + z)
+    return np.eye(3) + cross + cross @ cross / rest
