@@ -21,7 +21,7 @@ from tests.test_browser import CHROMIUM, FLAGS, Server, Visit, said, started, vi
 
 WORDS = "desk\noffice chair\nbookshelf\nfloor\nwall\ndoor\nwindow"
 SIZE = {"width": 1280, "height": 800}
-BOARD = ((0.62, 0.32), (0.58, 0.26), (0.66, 0.36), (0.69, 0.43))
+BOARD = ((0.54, 0.21), (0.57, 0.24), (0.6, 0.28))
 """Places on the picture, across and down, that the whiteboard covers."""
 
 
@@ -66,7 +66,7 @@ def annotate(seen: Visit) -> None:
         seen.settle()
     page.locator("#s4-canvas button[data-act=lasso]").click()
     page.keyboard.press("1")
-    path = [(0.33, 0.52), (0.42, 0.47), (0.5, 0.5), (0.5, 0.62), (0.36, 0.64), (0.33, 0.54)]
+    path = [(0.5, 0.53), (0.55, 0.48), (0.63, 0.55), (0.63, 0.65), (0.56, 0.64), (0.5, 0.55)]
     page.mouse.move(*seen.place(*path[0]))
     page.mouse.down()
     for place in path[1:]:
