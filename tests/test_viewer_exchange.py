@@ -168,7 +168,10 @@ def test_what_is_exported_says_where_it_came_from(app, handle, tmp_path):
     room = app.store.open()
     events.open_room(app, room, "office", WORDS)
     (path,), _ = exchange.export(app, room, "json", tmp_path)
-    assert json.loads(path.read_text(encoding="utf-8"))["provenance"]["scan"]["seed"] == events.ROOMS["office"][1]
+    assert (
+        json.loads(path.read_text(encoding="utf-8"))["provenance"]["scan"]["seed"]
+        == events.ROOMS["office"][1]
+    )
 
 
 def _files(folder: Path, cloud: PointCloud) -> dict[str, tuple[list[Path], str]]:
