@@ -180,7 +180,7 @@ def _run(blocks: Any, x: Float[Tensor, "B T D"], mask: Tensor | None = None) -> 
     if torch.is_autocast_enabled(device):
         x = x.to(torch.get_autocast_dtype(device))
         mask = None if mask is None else mask.to(x.dtype)
-    # cuDNN's kernel makes a plan for every new number of tokens: half of a training step.
+    # cuDNN's kernel makes a plan for every new number of tokens (docs/LOG.md).
     with torch.autocast(device, enabled=False), sdpa_kernel(KERNELS):
         for block in blocks:
             fc, proj = block.mlp.c_fc, block.mlp.c_proj

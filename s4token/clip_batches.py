@@ -77,7 +77,7 @@ class Objects:
     """Single objects, drawn from anywhere: to measure with."""
 
     def __init__(self, named: Sequence[Named], names: list[str], size: int) -> None:
-        ids = {n: i + 1 for i, n in enumerate(names)}
+        ids = {n: i for i, n in enumerate(names)}
         self.size = size
         self.clouds = [PointCloud(o.points, np.clip(o.colors, 0, 1)) for o in named]
         self.splats = [splats(c) for c in self.clouds]

@@ -303,7 +303,7 @@ def _evaluate_objects(trainer: _Trainer, things: Objects) -> dict[str, float]:
         seen = torch.from_numpy(images).to(trainer.clip.device)
         pooled = trainer.clip.encode_image(seen)[0].mean(dim=0)
         score = trainer.words @ pooled
-        ranks.append(int((score > score[truth - 1]).sum()))
+        ranks.append(int((score > score[truth]).sum()))
     rank = np.array(ranks)
     return {
         "object_top1": 100 * float((rank < 1).mean()),

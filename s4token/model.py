@@ -222,7 +222,7 @@ class S4Token(nn.Module):
         return _unit(whole)
 
     def _precision(self) -> AbstractContextManager[object]:
-        """Return what makes a GPU encode in bfloat16: quicker, and the features are the same."""
+        """Return what makes a GPU encode in bfloat16: a large CLIP twice as fast, a small one level."""
         kind = self.clip.device.type
         return torch.autocast(kind, torch.bfloat16) if kind == "cuda" else nullcontext()
 

@@ -26,7 +26,7 @@ from s4token.objectives.clustering import Clustering
 from s4token.objectives.distillation import Distillation, global_distance
 from s4token.objectives.masked import MaskedModelling
 from s4token.objectives.teacher import AverageTeacher
-from s4token.scene_memory import SceneMemory, TokenBatch, draw_scenes
+from s4token.scene_memory import TOGETHER, SceneMemory, TokenBatch, draw_scenes
 from s4token.size import size_distance
 from s4token.tokenizer import HIDDEN, Tokenizer
 from s4token.training import Loop, MuonAdamW, own_device, processes, wait_for_all
@@ -240,7 +240,10 @@ def pretrain(
     naming, ids = _naming(config, clip, paths, tokenizer)
     student = _Student(config, clip, learned, naming).to(clip.device)
     optimizer = MuonAdamW(student, config.lr, config.weight_decay)
-    memory = _remembered([lesson(p, t, tokenizer, ids) for p, t in training], ids, clip.device)
+    memory = SceneMemory(len(ids), clip.device)
+    for start in range(0, len(training), TOGETHER):
+        some = training[start : start + TOGETHER]
+        _remember(memory, [lesson(path, answer, tokenizer, ids) for path, answer in some])
     counts = np.array([scene_count(path) for path, _ in training])
 
     def step(number: int) -> dict[str, Tensor]:
@@ -258,10 +261,7 @@ def pretrain(
     return model, metrics
 
 
-def _remembered(
-    lessons: Sequence[Lesson], ids: Mapping[str, int], device: torch.device
-) -> SceneMemory:
-    memory = SceneMemory(len(ids), device)
+def _remember(memory: SceneMemory, lessons: Sequence[Lesson]) -> None:
     memory.add(
         [one.scene for one in lessons],
         of_tokens={
@@ -270,7 +270,6 @@ def _remembered(
         },
         of_scenes={"whole": [one.whole for one in lessons]},
     )
-    return memory
 
 
 def _agreement(model: S4Token, tokenizer: str, held: Sequence[Lesson]) -> dict[str, float]:

@@ -27,6 +27,8 @@ from s4token.size import told_in_training
 
 MOST_NAMES = 8
 """Names that are kept of a token, the most frequent; a token of more loses some points' names."""
+TOGETHER = 128
+"""Scenes that are read at a time: as they are read, every token names all names, mostly zeros."""
 FEWEST = 8
 """Tokens of a scene that a batch has at least, if the scene has them."""
 
@@ -247,7 +249,9 @@ class BankMemory:
         held = held_scenes(paths, self.held_out)
         training = [path for path, out in zip(paths, held, strict=True) if not out]
         self._known |= set(paths)
-        self._take(training, [self._read(path) for path in training])
+        for start in range(0, len(training), TOGETHER):
+            some = training[start : start + TOGETHER]
+            self._take(some, [self._read(path) for path in some])
 
     def frequency(self) -> Tensor:
         """Return how much of the pictures shows each name, (names,)."""
@@ -259,7 +263,7 @@ class BankMemory:
         """Say whether there is anything to learn sizes in metres from."""
         return any(memory.knows_metres for memory in self.tokens.values())
 
-    def take_in_new(self, most: int = 256) -> None:
+    def take_in_new(self, most: int = TOGETHER) -> None:
         """Take in scenes that have been read in the background, and go on reading new ones."""
         if self._coming is not None and not self._coming.done():
             return
