@@ -222,10 +222,7 @@ class S4Token(nn.Module):
         return _unit(whole)
 
     def _precision(self) -> AbstractContextManager[object]:
-        """Return what makes a GPU encode in bfloat16: large CLIPs twice as fast, small ones no slower.
-
-        Features agree to a cosine above 0.999 (docs/results.md).
-        """
+        """Return what makes a GPU encode in bfloat16, in which large CLIPs are quicker."""
         kind = self.clip.device.type
         return torch.autocast(kind, torch.bfloat16) if kind == "cuda" else nullcontext()
 
