@@ -132,13 +132,18 @@ class _Student(nn.Module):
     """What one step needs: a tokenizer, its objectives and what these learn and remember."""
 
     def __init__(
-        self, config: PretrainConfig, clip: FrozenCLIP, tokenizer: Tokenizer, naming: Alignment
+        self,
+        config: PretrainConfig,
+        clip: FrozenCLIP,
+        tokenizer: Tokenizer,
+        naming: Alignment,
+        mean: Tensor,
     ) -> None:
         super().__init__()
         self.config, self.tokenizer = config, tokenizer
         # Not a submodule: its weights neither change nor belong into the saved state.
         self._frozen = [clip]
-        self.distillation, self.alignment = Distillation(config.relation), naming
+        self.distillation, self.alignment = Distillation(mean, config.relation), naming
         hidden = config.masked or config.clustering
         self.masked = MaskedModelling(HIDDEN, clip.embed_dim) if hidden else None
         self.clustering = Clustering(clip.embed_dim) if config.clustering else None
@@ -238,12 +243,16 @@ def pretrain(
     both = list(zip(paths, taught, strict=True))
     training = [b for b, h in zip(both, held, strict=True) if not h]
     naming, ids = _naming(config, clip, paths, tokenizer)
-    student = _Student(config, clip, learned, naming).to(clip.device)
-    optimizer = MuonAdamW(student, config.lr, config.weight_decay)
     memory = SceneMemory(len(ids), clip.device)
+    total, seen = np.zeros(clip.embed_dim), 1e-6
     for start in range(0, len(training), TOGETHER):
-        some = training[start : start + TOGETHER]
-        _remember(memory, [lesson(path, answer, tokenizer, ids) for path, answer in some])
+        some = [lesson(*pair, tokenizer, ids) for pair in training[start : start + TOGETHER]]
+        total += sum(one.weight @ one.teacher for one in some)
+        seen += sum(float(one.weight.sum()) for one in some)
+        _remember(memory, some)
+    mean = torch.from_numpy(total / seen).float()
+    student = _Student(config, clip, learned, naming, mean).to(clip.device)
+    optimizer = MuonAdamW(student, config.lr, config.weight_decay)
     counts = np.array([scene_count(path) for path, _ in training])
 
     def step(number: int) -> dict[str, Tensor]:

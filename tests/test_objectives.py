@@ -27,38 +27,63 @@ def example():
     return units(2, 6, 5), units(2, 6, 5, seed=1), weight
 
 
+MEAN = 0.8 * units(5, seed=12)
+
+
+def scored(relation=0.25, temperature=0.1):
+    return Distillation(MEAN, relation, temperature)
+
+
 def slow(student, teacher, weight, relation, temperature):
     """The objective in loops over scenes and tokens."""
-    distance = cross = 0.0
+
+    def dot(a, b):
+        return sum(x * y for x, y in zip(a, b, strict=True))
+
+    def without_mean(a):
+        left = [x - m for x, m in zip(a, MEAN.tolist(), strict=True)]
+        return [x / math.sqrt(dot(left, left)) for x in left]
+
+    distance = contrast = cross = 0.0
     for s, t, w in zip(student.tolist(), teacher.tolist(), weight.tolist(), strict=True):
         shown = [j for j in range(len(w)) if w[j] > 0]
-        dot = lambda a, b: sum(x * y for x, y in zip(a, b, strict=True))  # noqa: E731
+        own, wanted = [without_mean(a) for a in s], [without_mean(a) for a in t]
         for i in shown:
             distance += w[i] * (1 - dot(s[i], t[i]))
-            own = [math.exp(dot(t[i], t[j]) / temperature) for j in shown]
-            got = [math.exp(dot(s[i], t[j]) / temperature) for j in shown]
+            contrast += w[i] * (1 - dot(own[i], wanted[i]))
+            like = [math.exp(dot(wanted[i], wanted[j]) / temperature) for j in shown]
+            got = [math.exp(dot(own[i], wanted[j]) / temperature) for j in shown]
             cross -= w[i] * sum(
-                p / sum(own) * math.log(q / sum(got)) for p, q in zip(own, got, strict=True)
+                p / sum(like) * math.log(q / sum(got)) for p, q in zip(like, got, strict=True)
             )
-    total = float(weight.sum())
-    return distance / total + relation * cross / total, distance / total, cross / total
+    d, c, r = (x / float(weight.sum()) for x in (distance, contrast, cross))
+    return {"loss": d + c + relation * r, "distance": d, "contrast": c, "relation": r}
 
 
 def test_equals_the_slow_twin():
-    got = Distillation(0.3, 0.2)(*example())
-    expected = slow(*example(), 0.3, 0.2)
-    for name, value in zip(("loss", "distance", "relation"), expected, strict=True):
+    got = scored(0.3, 0.2)(*example())
+    for name, value in slow(*example(), 0.3, 0.2).items():
         assert float(got[name]) == pytest.approx(value, rel=1e-4), name
+
+
+def test_what_all_features_share_does_not_hide_a_difference():
+    """Nearly equal features, as those of one CLIP are: the mean is right in the distance alone."""
+    common = units(5, seed=13)
+    teacher = F.normalize(common + 0.1 * units(2, 6, 5, seed=14), dim=-1)
+    mean = teacher.mean(dim=(0, 1))
+    got = Distillation(mean)(F.normalize(mean, dim=0).expand_as(teacher), teacher, torch.ones(2, 6))
+    assert got["distance"] < 0.01 and got["contrast"] > 0.5
 
 
 def test_equal_features_have_no_distance_and_the_least_relation():
     _, teacher, weight = example()
-    best = Distillation()(teacher, teacher, weight)
+    best = scored()(teacher, teacher, weight)
     assert float(best["distance"]) == pytest.approx(0, abs=1e-6)
     for seed in range(5):
-        other = Distillation()(units(2, 6, 5, seed=10 + seed), teacher, weight)
-        assert other["relation"] > best["relation"] and other["distance"] > 0
-    opposite = Distillation()(-teacher, teacher, weight)
+        other = scored()(units(2, 6, 5, seed=10 + seed), teacher, weight)
+        assert other["relation"] > best["relation"]
+        assert other["distance"] > 0 and other["contrast"] > 0
+    opposite = scored()(-teacher, teacher, weight)
     assert float(opposite["distance"]) == pytest.approx(2, abs=1e-5)
 
 
@@ -66,9 +91,9 @@ def test_descent_brings_the_student_to_its_teacher():
     student, teacher, weight = example()
     student = student.clone().requires_grad_()
     before = F.cosine_similarity(student, teacher, dim=-1)
-    Distillation()(student, teacher, weight)["loss"].backward()
+    scored()(student, teacher, weight)["loss"].backward()
     # The distance's own pull is along the teacher, in proportion to the weight.
-    (pull,) = torch.autograd.grad(Distillation(0.0)(student, teacher, weight)["loss"], student)
+    (pull,) = torch.autograd.grad(scored()(student, teacher, weight)["distance"], student)
     torch.testing.assert_close(pull, -teacher * weight[..., None] / weight.sum())
     moved = F.normalize(student - 0.5 * student.grad, dim=-1)
     after = F.cosine_similarity(moved, teacher, dim=-1)
@@ -81,8 +106,8 @@ def test_tokens_of_no_weight_count_for_nothing():
     other_student, other_teacher = student.clone(), teacher.clone()
     other_student[0, 4:], other_teacher[0, 4:] = units(2, 5, seed=8), units(2, 5, seed=9)
     other_student.requires_grad_()
-    first = Distillation()(student, teacher, weight)
-    second = Distillation()(other_student, other_teacher, weight)
+    first = scored()(student, teacher, weight)
+    second = scored()(other_student, other_teacher, weight)
     for name in first:
         torch.testing.assert_close(first[name], second[name], msg=name)
     second["loss"].backward()
@@ -92,8 +117,8 @@ def test_tokens_of_no_weight_count_for_nothing():
 def test_zero_padding_counts_for_nothing():
     student, teacher, weight = example()
     pad = lambda x: F.pad(x, (0, 0, 0, 3))  # noqa: E731
-    first = Distillation()(student, teacher, weight)
-    second = Distillation()(pad(student), pad(teacher), F.pad(weight, (0, 3)))
+    first = scored()(student, teacher, weight)
+    second = scored()(pad(student), pad(teacher), F.pad(weight, (0, 3)))
     torch.testing.assert_close(first, second)
 
 
@@ -102,12 +127,12 @@ def test_scenes_that_no_view_saw_are_no_nan(scenes):
     student, teacher, weight = example()
     weight[: 1 if scenes == "one" else 2] = 0
     student.requires_grad_()
-    losses = Distillation()(student, teacher, weight)
+    losses = scored()(student, teacher, weight)
     losses["loss"].backward()
     assert all(torch.isfinite(v) for v in losses.values())
     assert torch.isfinite(student.grad).all() and (student.grad[0] == 0).all()
     if scenes == "one":
-        alone = Distillation()(student[1:], teacher[1:], weight[1:])
+        alone = scored()(student[1:], teacher[1:], weight[1:])
         torch.testing.assert_close(losses["loss"], alone["loss"])
 
 
@@ -116,7 +141,7 @@ def test_the_relation_tells_tokens_apart():
     _, teacher, weight = example()
     collapsed = F.normalize(teacher.mean(dim=1, keepdim=True), dim=-1).expand_as(teacher)
     blurred = F.normalize(teacher + 0.5 * units(2, 6, 5, seed=4), dim=-1)
-    score = Distillation()
+    score = scored()
     assert (
         score(collapsed, teacher, weight)["relation"] > score(blurred, teacher, weight)["relation"]
     )

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from viewer import colors
 from viewer.figures import ink
 
-PARTS = ("distance", "relation", "global", "masked", "clustering", "alignment")
+PARTS = ("distance", "contrast", "relation", "global", "masked", "clustering", "alignment")
 """What the loss is made of, as far as an objective has a weight."""
 HUES = tuple(c for i, c in enumerate(colors.CLASSES) if i % len(colors.OKABE_ITO) != 3)
 """Without yellow, of which a thin line cannot be seen on white."""
