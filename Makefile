@@ -40,9 +40,7 @@ checkpoints: $(VENV)/.run
 	$(BIN)/python -m s4token pretrain-clip --bank runs/bank --pack $(PACK) --text $(TEXT) \
 		--steps 5600 --batch 12 --out runs/s4token-small.safetensors
 	cp runs/s4token-small.safetensors checkpoints/
-	$(BIN)/python -m s4token pretrain --bank runs/bank --alignment 1 --distillation 0.2 --lr 2e-4 \
-		--steps 150 --start runs/s4token-small-tokenizers.safetensors \
-		--out checkpoints/s4token.safetensors
+	cp runs/s4token-small-tokenizers.safetensors checkpoints/s4token.safetensors
 
 clean:
 	rm -rf $(VENV) build
