@@ -6,7 +6,8 @@ Every variant trains a tokenizer from random weights through the shipped, frozen
 scenes, steps and seeds; then it is scored on scenes that were kept apart and on labelled scans.
 Propagation is compared on the shipped checkpoint. Far fewer steps than that one had: the table says
 which part matters, not how good the product is. Writes benchmarks/ablation.json, and
-docs/results.md anew.
+docs/results.md anew; a part made by itself goes into a file of its own (--parts objectives --json
+benchmarks/ablation_objectives.json).
 """
 
 from __future__ import annotations

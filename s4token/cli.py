@@ -100,7 +100,8 @@ def _parser() -> _Parser:
 
 
 def _up_option(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--up", choices=("x", "y", "z", "-x", "-y", "-z"), help="axis against gravity")
+    axes = ("x", "y", "z", "-x", "-y", "-z")
+    sub.add_argument("--up", choices=axes, help="axis against gravity; negative ones as --up=-y")
 
 
 def _read(path: Path, up: str | None, unit: str | None = None) -> Any:

@@ -243,14 +243,7 @@ def pretrain(
     both = list(zip(paths, taught, strict=True))
     training = [b for b, h in zip(both, held, strict=True) if not h]
     naming, ids = _naming(config, clip, paths, tokenizer)
-    memory = SceneMemory(len(ids), clip.device)
-    total, seen = np.zeros(clip.embed_dim), 1e-6
-    for start in range(0, len(training), TOGETHER):
-        some = [lesson(*pair, tokenizer, ids) for pair in training[start : start + TOGETHER]]
-        total += sum(one.weight @ one.teacher for one in some)
-        seen += sum(float(one.weight.sum()) for one in some)
-        _remember(memory, some)
-    mean = torch.from_numpy(total / seen).float()
+    memory, mean = remembered(training, tokenizer, ids, clip)
     student = _Student(config, clip, learned, naming, mean).to(clip.device)
     optimizer = MuonAdamW(student, config.lr, config.weight_decay)
     counts = np.array([scene_count(path) for path, _ in training])
@@ -270,15 +263,24 @@ def pretrain(
     return model, metrics
 
 
-def _remember(memory: SceneMemory, lessons: Sequence[Lesson]) -> None:
-    memory.add(
-        [one.scene for one in lessons],
-        of_tokens={
-            "teacher": [one.teacher.astype(np.float16) for one in lessons],
-            "weight": [one.weight for one in lessons],
-        },
-        of_scenes={"whole": [one.whole for one in lessons]},
-    )
+def remembered(
+    scenes: Sequence[tuple[Path, Path]], tokenizer: str, ids: Mapping[str, int], clip: FrozenCLIP
+) -> tuple[SceneMemory, Tensor]:
+    """Read scenes with their teacher's answers; return also the mean of its features, (E,)."""
+    memory, total, seen = SceneMemory(len(ids), clip.device), np.zeros(clip.embed_dim), 1e-6
+    for start in range(0, len(scenes), TOGETHER):
+        some = [lesson(*pair, tokenizer, ids) for pair in scenes[start : start + TOGETHER]]
+        total += sum(one.weight @ one.teacher for one in some)
+        seen += sum(float(one.weight.sum()) for one in some)
+        memory.add(
+            [one.scene for one in some],
+            of_tokens={
+                "teacher": [one.teacher.astype(np.float16) for one in some],
+                "weight": [one.weight for one in some],
+            },
+            of_scenes={"whole": [one.whole for one in some]},
+        )
+    return memory, torch.from_numpy(total / seen).float()
 
 
 def _agreement(model: S4Token, tokenizer: str, held: Sequence[Lesson]) -> dict[str, float]:

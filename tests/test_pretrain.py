@@ -40,7 +40,7 @@ from s4token.clip_pretrain import (
 )
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
 from s4token.model import TOKENIZATIONS, S4Token, load
-from s4token.pretrain import PretrainConfig, pretrain_all, teach
+from s4token.pretrain import PretrainConfig, lesson, pretrain_all, remembered, teach
 from s4token.synthetic import room
 from s4token.tokenizer import collate
 from s4token.training import Loop
@@ -340,6 +340,16 @@ def test_two_processes_share_the_work_and_the_first_writes(built, tmp_path):
     for tokenizer in ("superpoint", "radius"):
         assert len((work / tokenizer / "log.jsonl").read_text().splitlines()) == 2
     assert load(out).tokenizers == ("superpoint", "radius")
+
+
+def test_the_mean_of_a_teacher_is_of_what_its_views_saw(built, tmp_path):
+    clip, paths = blank_clip(), [built[1].path(number) for number in range(3)]
+    both = list(zip(paths, teach(clip, paths, tmp_path), strict=True))
+    memory, mean = remembered(both, "superpoint", {}, clip)
+    lessons = [lesson(*pair, "superpoint", {}) for pair in both]
+    rows, weight = (np.concatenate([getattr(x, f) for x in lessons]) for f in ("teacher", "weight"))
+    assert len(memory) == len(paths) and 0.1 < np.linalg.norm(mean) <= 1
+    np.testing.assert_allclose(mean, np.average(rows, axis=0, weights=weight), atol=1e-5)
 
 
 def test_a_start_is_taken_up(built, tmp_path):
