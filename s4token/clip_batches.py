@@ -24,6 +24,8 @@ COLOR = slice(3, 6)
 MEAN_COLOR, COLOR_SPREAD, COLOURED = slice(11, 14), slice(14, 17), 18
 """Columns of ``TokenInputs.samples`` and ``.shape`` that hold colours."""
 
+EXPOSURES = 0.25
+"""Spread of the log of exposures that augmentation draws for a scene."""
 
 ROUGHEST = 0.15
 """Most noise that augmentation adds to the places of samples, in radii of their token."""
@@ -224,7 +226,8 @@ def augment_tokens(
 def _recolouring(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw what is done to the colours of each scene: ``x @ (B, 3, 3) + (B, 1, 3)``.
 
-    Another light (gain and shift), hue (a turn about the grey axis) and saturation.
+    Another exposure, light (gain and shift by channel), hue (a turn about the grey axis) and
+    saturation.
     """
     uniform, normal = random_on(generator)
     angle, saturation = 0.3 * normal(batch, 1, 1), torch.exp(0.3 * normal(batch, 1, 1)).clamp(max=2)
@@ -234,4 +237,7 @@ def _recolouring(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor
     cross = _constant((0.0, -1, 1, 1, 0, -1, -1, 1, 0), angle.device).view(3, 3) / 3**0.5
     turned = angle.cos() * (still - grey) + angle.sin() * cross
     gain = torch.exp(0.15 * normal(batch, 1, 3))
-    return (saturation * turned + grey) * gain, 0.1 * normal(batch, 1, 3)
+    # Black is -1: that, not mid grey, is what stays as it is under another exposure.
+    exposure = torch.exp(EXPOSURES * normal(batch, 1, 1))
+    shift = 0.1 * normal(batch, 1, 3) * exposure + exposure - 1
+    return (saturation * turned + grey) * gain * exposure, shift

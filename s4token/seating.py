@@ -204,25 +204,43 @@ def pillow(rng: Rng) -> Piece:
     return Piece("pillow", (cushion(cloth, size, power=2.6),))
 
 
+def _sofa_end(
+    rng: Rng, cloth: m.Material, wide: float, deep: float, seats: int, arm: float
+) -> list[Part]:
+    """Return what makes a sofa L-shaped: a chaise longue, or a second sofa around the corner."""
+    side = pick(rng, -1, 1)
+    if rng.random() < 0.6:
+        x, long = side * (wide / 2 - 0.4), rng.uniform(0.5, 0.9)
+        low = cushion(cloth, (0.78, long, 0.28), (x, -deep / 2 - long / 2 + 0.02, 0.06), 9)
+        top = cushion(cloth, (0.76, long, 0.15), (x, -deep / 2 - long / 2 + 0.04, 0.3), 6)
+        return [low, top]
+    long = max(1, seats - 1) * rng.uniform(0.6, 0.75)
+    block = _seat_block(rng, cloth, long, deep, max(1, seats - 1), 0.0)
+    x, y = side * (wide / 2 - deep / 2), -deep / 2 - long / 2 + 0.03
+    return [part.turned(-90 * side, 2).moved(x, y) for part in block]
+
+
 def sofa(rng: Rng) -> Piece:
-    """Return a sofa of two to four seats, sometimes L-shaped, with scatter cushions."""
-    seats, deep, arm = int(rng.integers(2, 4)), rng.uniform(0.8, 1.02), rng.uniform(0.1, 0.28)
+    """Return a sofa of two to four seats, sometimes L-shaped, with scatter cushions.
+
+    The cushions are things of their own, or now and then part of it.
+    """
+    seats, deep, arm = int(rng.integers(2, 5)), rng.uniform(0.8, 1.02), rng.uniform(0.1, 0.28)
     arm = 0.0 if rng.random() < 0.08 else arm
     wide = seats * rng.uniform(0.58, 0.78) + 2 * arm
-    cloth = m.upholstery(rng)
+    cloth = m.white(rng) if rng.random() < 0.1 else m.upholstery(rng)
     parts = _seat_block(rng, cloth, wide, deep, seats, arm)
-    if rng.random() < 0.25:
-        side, long = pick(rng, -1, 1), rng.uniform(0.5, 0.9)
-        x = side * (wide / 2 - 0.4)
-        parts.append(cushion(cloth, (0.78, long, 0.28), (x, -deep / 2 - long / 2 + 0.02, 0.06), 9))
-        parts.append(cushion(cloth, (0.76, long, 0.15), (x, -deep / 2 - long / 2 + 0.04, 0.3), 6))
-    things = []
-    for _ in range(int(rng.integers(0, 4))):
+    if rng.random() < 0.35:
+        parts += _sofa_end(rng, cloth, wide, deep, seats, arm)
+    soft = []
+    for _ in range(int(rng.integers(0, 5))):
         x = rng.uniform(-wide / 2 + arm + 0.2, wide / 2 - arm - 0.2)
-        soft = pillow(rng)
-        tilted = tuple(p.turned(72, 0).moved(z=0.16) for p in soft.parts)
-        things.append((Piece("pillow", tilted), Pose(x, 0.1, 0.44, rng.uniform(-25, 25))))
-    return Piece("sofa", tuple(parts), tuple(things[:2]))
+        tilted = [p.turned(72, 0).moved(z=0.16) for p in pillow(rng).parts]
+        yaw = rng.uniform(-25, 25)
+        soft += [p.turned(yaw, 2).moved(x, 0.1, 0.44) for p in tilted]
+    if rng.random() < 0.3:
+        return Piece("sofa", tuple(parts + soft))
+    return Piece("sofa", tuple(parts), tuple((Piece("pillow", (p,)), Pose()) for p in soft))
 
 
 def armchair(rng: Rng) -> Piece:
@@ -243,11 +261,12 @@ def ottoman(rng: Rng) -> Piece:
     return Piece("ottoman", (cushion(cloth, (wide, wide * rng.uniform(0.7, 1), high), power=8),))
 
 
-def _duvet(rng: Rng, cloth: m.Material, wide: float, start: float, end: float, z: float) -> Part:
-    """Return a rumpled cover over the sides of a bed from y = start to end."""
+def _duvet(
+    rng: Rng, cloth: m.Material, wide: float, start: float, end: float, z: float, drop: float
+) -> Part:
+    """Return a rumpled cover from y = start to end that hangs ``drop`` down a bed's sides."""
     x, y = np.linspace(-1, 1, 19), np.linspace(start, end, 15)
     u, v = np.meshgrid(x, y, indexing="ij")
-    drop = rng.uniform(0.15, 0.35)
     folded = np.clip(np.abs(u) * (wide / 2 + drop) - wide / 2, 0, None)
     waves = sum(
         np.sin(u * rng.normal(0, 5) + v * rng.normal(0, 6) + rng.uniform(0, 6)) for _ in range(4)
@@ -257,47 +276,91 @@ def _duvet(rng: Rng, cloth: m.Material, wide: float, start: float, end: float, z
     return sheet(cloth, np.stack([across, v, lift], axis=-1))
 
 
+def _headboard(rng: Rng, frame: m.Material, wide: float, y: float) -> list[Part]:
+    """Return a board, a padded one, padded panels or bars, sometimes wider than the bed."""
+    head, style = rng.uniform(0.75, 1.3), rng.random()
+    wide += rng.uniform(0.2, 0.9) if rng.random() < 0.2 else 0.08
+    if style < 0.35:
+        return [box(frame, (wide, 0.05, head), (0, y, 0))]
+    if style < 0.65:
+        return [cushion(frame, (wide, rng.uniform(0.07, 0.14), head), (0, y, 0), 8)]
+    if style < 0.85:
+        across, up = int(rng.integers(2, 7)), int(rng.integers(1, 4))
+        size = (wide / across, 0.09, (head - 0.1) / up)
+        return [
+            cushion(frame, size, ((i + 0.5 - across / 2) * size[0], y, 0.1 + k * size[2]), 6)
+            for i in range(across)
+            for k in range(up)
+        ]
+    xs = np.linspace(-wide / 2, wide / 2, int(rng.integers(6, 14)))
+    bars = [rod(frame, (x, y, 0), (x, y, head), 0.014) for x in xs]
+    return [*bars, rod(frame, (-wide / 2, y, head), (wide / 2, y, head), 0.02)]
+
+
+def _bed_frame(
+    rng: Rng, frame: m.Material, cover: m.Material, wide: float, long: float, base: float
+) -> list[Part]:
+    """Return what carries the mattress: a box, rails on legs, or a divan clad to the floor."""
+    style = rng.random()
+    if style < 0.4:
+        return [box(frame, (wide + 0.06, long + 0.04, base + 0.02), (0, 0, 0))]
+    if style < 0.7:
+        rails = box(frame, (wide + 0.06, long + 0.04, 0.15), (0, 0, base - 0.13))
+        return [rails, *legs(frame, wide, long, base - 0.1, 0.07)]
+    return [cushion(pick(rng, frame, cover, cover), (wide, long, base + 0.02), (0, 0, 0), 14)]
+
+
+def _bed_pillows(rng: Rng, sheets: m.Material, wide: float, long: float, z: float) -> list[Part]:
+    """Return pillows lying side by side, or leaning on the headboard in one or two rows."""
+    count, rows = 1 if wide < 1.3 else 2, int(rng.integers(1, 3))
+    leaning = rng.random() < 0.5
+    pillows = []
+    for row in range(rows if leaning else 1):
+        cloth = sheets if row == 0 or rng.random() < 0.5 else m.fabric(rng)
+        for i in range(count):
+            x, y = (i - (count - 1) / 2) * wide / 2, long / 2 - 0.28
+            soft = cushion(cloth, (min(0.75, wide * 0.46), 0.42, 0.16), power=2.6)
+            if leaning:
+                soft = soft.turned(rng.uniform(40, 75), 0).moved(z=0.18)
+                y += 0.14 - 0.2 * row
+            pillows.append(soft.turned(rng.normal(0, 5), 2).moved(x, y, z))
+    return pillows
+
+
 def bed(rng: Rng) -> Piece:
     """Return a made or rumpled bed with headboard at +y and pillows, now and then a throw.
 
-    The bedding is the bed, as labelled scans have it.
+    The bedding is the bed, as labelled scans have it; the pillows are too, four times in ten.
     """
-    wide, long = float(rng.choice([0.9, 1.2, 1.4, 1.6, 1.8])), rng.uniform(1.95, 2.15)
+    wide, long = float(rng.choice([0.9, 1.2, 1.4, 1.6, 1.8, 2.0])), rng.uniform(1.95, 2.15)
     frame = m.wood(rng) if rng.random() < 0.6 else m.upholstery(rng)
     base, thick = rng.uniform(0.12, 0.4), rng.uniform(0.12, 0.3)
     sheets = m.white(rng) if rng.random() < 0.6 else m.fabric(rng)
-    parts = [cushion(sheets, (wide, long, thick), (0, 0, base), 12)]
-    if rng.random() < 0.5:
-        parts.append(box(frame, (wide + 0.06, long + 0.04, base + 0.02), (0, 0, 0)))
-    else:
-        parts.append(box(frame, (wide + 0.06, long + 0.04, 0.15), (0, 0, base - 0.13)))
-        parts += legs(frame, wide, long, base - 0.1, 0.07)
+    cover = m.fabric(rng) if rng.random() < 0.6 else sheets
+    parts = [cushion(sheets, (wide, long, thick), (0, 0, base), rng.uniform(5, 14))]
+    parts += _bed_frame(rng, frame, cover, wide, long, base)
     if rng.random() < 0.85:
-        head = rng.uniform(0.75, 1.25)
-        y = long / 2 + 0.04
-        if rng.random() < 0.4:
-            parts.append(cushion(frame, (wide + 0.1, 0.1, head), (0, y, 0), 8))
-        else:
-            parts.append(box(frame, (wide + 0.08, 0.05, head), (0, y, 0)))
-    if rng.random() < 0.25:
+        parts += _headboard(rng, pick(rng, frame, frame, cover), wide, long / 2 + 0.04)
+    if rng.random() < 0.2:
         parts.append(box(frame, (wide + 0.08, 0.05, base + thick + 0.1), (0, -long / 2 - 0.04, 0)))
     z = base + thick
     things: list[tuple[Piece, Pose]] = []
-    cover = m.fabric(rng) if rng.random() < 0.7 else m.white(rng)
-    if rng.random() < 0.85:
+    style = rng.random()
+    if style < 0.75:
         top = long / 2 - rng.uniform(-0.02, 0.9)
-        parts.append(_duvet(rng, cover, wide, -long / 2 - 0.02, top, z))
-    else:
+        drop = rng.uniform(0.8, 1.0) * z if rng.random() < 0.3 else rng.uniform(0.1, 0.35)
+        parts.append(_duvet(rng, cover, wide, -long / 2 - 0.02, top, z, drop))
+    elif style < 0.9:
         parts.append(blob(cover, (wide * 0.6, 0.8, 0.25), (0, -0.3, z), rng))
     if rng.random() < 0.35:
         throw, end = m.fabric(rng), -long / 2 + rng.uniform(0.3, 0.8)
-        cloth = _duvet(rng, throw, wide + 0.02, -long / 2 - 0.03, end, z + 0.05)
+        cloth = _duvet(rng, throw, wide + 0.02, -long / 2 - 0.03, end, z + 0.05, 0.25)
         if rng.random() < 0.4:
             cloth = blob(throw, (rng.uniform(0.4, 0.9), 0.5, 0.2), (0, -0.4, z + 0.03), rng)
         things.append((Piece("blanket", (cloth,)), Pose()))
-    count = 1 if wide < 1.3 else 2
-    for i in range(count):
-        x = (i - (count - 1) / 2) * wide / 2
-        soft = cushion(sheets, (min(0.7, wide * 0.44), 0.42, 0.16), power=2.6)
-        things.append((Piece("pillow", (soft,)), Pose(x, long / 2 - 0.28, z, rng.normal(0, 6))))
+    pillows = _bed_pillows(rng, sheets, wide, long, z)
+    if rng.random() < 0.4:
+        parts += pillows
+    else:
+        things += [(Piece("pillow", (soft,)), Pose()) for soft in pillows]
     return Piece("bed", tuple(parts), tuple(things))

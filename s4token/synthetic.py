@@ -37,6 +37,9 @@ STRUCTURE = frozenset(["wall", "floor", "ceiling"])
 FEWEST = 1000
 """Points a room needs at least."""
 
+UNLIT = 0.12
+"""Share of the rooms that nothing lights and nothing shades."""
+
 LEAST = 24
 """Points every instance gets at least, however small."""
 
@@ -179,7 +182,12 @@ def _sunlit(points: np.ndarray, normals: np.ndarray, shell: shells.Shell, rng: R
 
 
 def _light(points: np.ndarray, normals: np.ndarray, shell: shells.Shell, rng: Rng) -> np.ndarray:
-    """Return (N, 3) light per point: sky or ceiling light, lamps, windows, occlusion, cast."""
+    """Return (N, 3) light per point: sky or ceiling light, lamps, windows, occlusion, cast.
+
+    Some rooms have none of it, as a sampled model that shows its materials alone.
+    """
+    if rng.random() < UNLIT:
+        return np.full((len(points), 3), rng.uniform(0.9, 1.05))
     cell = 0.1 if shell.width * shell.depth < 60 else 0.2
     open_ = _occlusion(points, normals, cell)
     light = np.full(len(points), rng.uniform(0.55, 0.85)) * (0.4 + 0.6 * open_)

@@ -475,6 +475,15 @@ def test_a_token_is_recoloured_as_its_samples_are_and_grey_by_the_light_alone():
     assert hue[:, 2].min() < 0.1 < hue[:, 2].max()
 
 
+def test_another_exposure_changes_white_more_than_black():
+    generator = torch.Generator().manual_seed(0)
+    samples = torch.ones(300, 2, 32, 7)
+    samples[:, 1, :, 3:6] = -1
+    new, _, _ = augment_tokens(samples, torch.ones(300, 2, 22), torch.zeros(300, 2, 3), generator)
+    white, black = new[..., 3:6].mean(dim=(2, 3)).std(dim=0)
+    assert white > 0.4 and black < 0.25
+
+
 def test_dropped_colours_leave_grey_and_a_flag():
     generator = torch.Generator().manual_seed(0)
     samples, shape = torch.rand(400, 1, 32, 7), torch.ones(400, 1, 22)
