@@ -133,7 +133,7 @@ class Study:
         self.scans = [present_classes(read_scan(path)) for path in options.scans]
 
     def trained(self, tokenizer: str, weights: Mapping[str, float], scales: Sequence[float]) -> Row:
-        """Train one variant with every seed; return its mean scores."""
+        """Train one variant with every seed; return mean scores, and of several their spread."""
         rows = []
         for seed in self.options.seeds:
             config = PretrainConfig(steps=self.options.steps, seed=seed, **weights)  # pyright: ignore[reportArgumentType]
@@ -152,7 +152,11 @@ class Study:
             row |= {k: metrics[k] for k in ("teacher_cosine", "token_cosine")}
             row |= on_scenes(model, tokenizer, self.held, self.names)
             rows.append(row | on_scans(model, tokenizer, self.scans, scales))
-        return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        found: Row = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        if len(rows) > 1:
+            spread = {key: float(np.std([row[key] for row in rows], ddof=1)) for key in found}
+            found["spread"] = spread
+        return found
 
     def tokens(self) -> Iterator[Row]:
         """Compare groups and coordinates, aligned with names alone: no teacher has a say."""

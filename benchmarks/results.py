@@ -241,15 +241,28 @@ def ablation(parts: dict[str, list[Row]], stated: Row) -> list[str]:
     out = [
         f"{stated['steps']} steps on {stated['scenes']} scenes, of which {stated['held_out']} were "
         f"kept apart; seeds {', '.join(map(str, stated['seeds']))}; scales "
-        f"{', '.join(f'{scale:g}' for scale in stated['scales'])}.",
+        f"{', '.join(f'{scale:g}' for scale in stated['scales'])}."
+        + " Of several seeds: mean ± standard deviation."
+        * (len(stated["seeds"]) > 1),
         "",
     ]
     for part, rows in parts.items():
-        columns = [c for c in dict.fromkeys(itertools.chain(*rows)) if c != "variant"]
-        number = lambda row, c: _number(row[c], _digits(c)) if c in row else ""  # noqa: E731
-        lines = [[row["variant"], *(number(row, c) for c in columns)] for row in rows]
+        columns = [c for c in dict.fromkeys(itertools.chain(*rows)) if c not in _NO_SCORES]
+        lines = [[row["variant"], *(_scored(row, c) for c in columns)] for row in rows]
         out += [f"### {part}", "", *_table([part, *columns], lines)]
     return out
+
+
+_NO_SCORES = ("variant", "spread")
+
+
+def _scored(row: Row, column: str) -> str:
+    """Return a score of the ablation, with its spread over seeds where there are several."""
+    if column not in row:
+        return ""
+    digits, spread = _digits(column), row.get("spread", {})
+    beside = f" ± {_number(spread[column], digits)}" if column in spread else ""
+    return _number(row[column], digits) + beside
 
 
 def _digits(column: str) -> int:

@@ -60,6 +60,7 @@ def test_probes_have_a_table_of_their_own():
 def test_an_ablation_has_a_table_per_part():
     first = {"variant": "kNN, metric", "cpu_s": 61.6, "token_cosine": 0.51239, "mIoU": 12.34}
     second = first | {"variant": "superpoints", "mIoU": 20.0, "mIoU, told metres": 21.0}
+    second["spread"] = {"cpu_s": 3.0, "token_cosine": 0.01, "mIoU": 0.52, "mIoU, told metres": 2.0}
     parts = {"tokens": [first, second]}
     stated = {"steps": 90, "scenes": 300, "held_out": 15, "seeds": [0, 1], "scales": [0.01, 1.0]}
     text = results.document({"a.json": {"ablation": parts, "stated": stated}}, PUBLISHED)
@@ -68,7 +69,8 @@ def test_an_ablation_has_a_table_per_part():
     )
     assert "| tokens | cpu_s | token_cosine | mIoU | mIoU, told metres |" in text
     assert "| kNN, metric | 62 | 0.512 | 12.3 |  |" in text
-    assert "| superpoints | 62 | 0.512 | 20.0 | 21.0 |" in text
+    assert "| superpoints | 62 ± 3 | 0.512 ± 0.010 | 20.0 ± 0.5 | 21.0 ± 2.0 |" in text
+    assert "scales 0.01, 1. Of several seeds: mean ± standard deviation." in text
 
 
 def test_plot_is_svg_with_a_line_per_tokenizer():
