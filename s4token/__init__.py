@@ -19,6 +19,7 @@ from s4token.segment import (
 from s4token.superpoints import Superpoints
 from s4token.synthetic import ROOM_KINDS, room
 from s4token.types import (
+    AXES,
     UNITS,
     Camera,
     Encoding,
@@ -31,6 +32,7 @@ from s4token.types import (
 from s4token.version import __version__
 
 __all__ = [
+    "AXES",
     "KNN",
     "ROOM_KINDS",
     "UNITS",

@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return 0, or 2 after one clear line on stderr for bad usage or input."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     try:
         options.run(options)
@@ -100,24 +100,27 @@ def _parser() -> _Parser:
 
 
 def _up_option(sub: argparse.ArgumentParser) -> None:
-    axes = ("x", "y", "z", "-x", "-y", "-z")
-    sub.add_argument("--up", choices=axes, help="axis against gravity; negative ones as --up=-y")
+    from s4token.types import AXES
+
+    sub.add_argument("--up", choices=AXES, default="z", help="axis against gravity (default: z)")
 
 
-def _read(path: Path, up: str | None, unit: str | None = None) -> Any:
-    from dataclasses import replace
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with ``--up -y`` as one: argparse would take -y for an option."""
+    out: list[str] = []
+    for word in arguments:
+        if out and out[-1] == "--up":
+            out[-1] = f"--up={word}"
+        else:
+            out.append(word)
+    return out
 
-    import numpy as np
 
+def _read(path: Path, up: str, unit: str | None = None) -> Any:
     from s4token.io import read
-    from s4token.types import UNITS
+    from s4token.types import AXES, UNITS
 
-    cloud = replace(read(path), metres_per_unit=UNITS[unit] if unit else None)
-    if not up:
-        return cloud
-    axis = np.zeros(3)
-    axis["xyz".index(up[-1])] = -1.0 if up.startswith("-") else 1.0
-    return replace(cloud, up=axis)
+    return read(path).told(up=AXES[up], metres_per_unit=UNITS[unit] if unit else None)
 
 
 def _segment(options: argparse.Namespace) -> None:
@@ -162,6 +165,8 @@ def _segment(options: argparse.Namespace) -> None:
     )
     write(options.out, cloud, result)
     _print_counts(result)
+    if result.hardly_labelled:
+        print(f"note: hardly a point got a label; is {options.up} up? See --up", file=sys.stderr)
 
 
 def _print_counts(result: Any) -> None:

@@ -17,6 +17,15 @@ UNLABELLED = 0
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "ft": 0.3048, "in": 0.0254}
 """Metres per unit, by the unit's name."""
+AXES = {
+    "z": (0.0, 0.0, 1.0),
+    "y": (0.0, 1.0, 0.0),
+    "-y": (0.0, -1.0, 0.0),
+    "-z": (0.0, 0.0, -1.0),
+    "x": (1.0, 0.0, 0.0),
+    "-x": (-1.0, 0.0, 0.0),
+}
+"""Directions against gravity by name, the usual ones first; phones and meshes use y, cameras -y."""
 
 
 def _fail(name: str, expected: str, got: object) -> ValueError:
@@ -115,6 +124,10 @@ class PointCloud:
         seen = hashlib.sha256(np.ascontiguousarray(self.points, dtype="<f8").tobytes())
         seen.update(self.offset.astype("<f8").tobytes())
         return seen.hexdigest()[:32]
+
+    def told(self, *, up: tuple[float, float, float], metres_per_unit: float | None) -> PointCloud:
+        """Return the same points, of which is known where up is and, but for None, their unit."""
+        return replace(self, up=np.array(up), metres_per_unit=metres_per_unit)
 
     def select(self, index: np.ndarray) -> PointCloud:
         """Return the cloud of ``points[index]`` (integers or a mask) with all its columns."""
@@ -315,6 +328,11 @@ class Segmentation:
         for name in ("labels", "confidence", "superpoints", "scores", "probability"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    @property
+    def hardly_labelled(self) -> bool:
+        """Whether three words or more name next to nothing, as where another axis is up."""
+        return len(self.classes) >= 3 and float((self.labels > 0).mean()) < 0.05
 
 
 @dataclass(frozen=True, eq=False)

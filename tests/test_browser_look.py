@@ -190,6 +190,20 @@ def test_the_camera_stays_when_a_unit_is_told(room):
     assert room.get("viewer.cloud.key") != key, "as it is another cloud"
 
 
+def test_an_axis_that_is_told_turns_the_picture_and_asks_the_words_again(room):
+    room.find("floor\nwall")
+    axis = room.page.locator("#s4-up input")
+    for press, up in (("ArrowDown", [0, 1, 0]), ("ArrowUp", [0, 0, 1])):
+        axis.focus()
+        room.page.keyboard.press(press)
+        room.page.keyboard.press("Enter")
+        room.page.wait_for_function(
+            f"window.s4.viewers['s4-canvas'].camera.up.join() === '{','.join(map(str, up))}'"
+        )
+        assert room.page.locator("#s4-legend tbody tr").count() == 3
+    assert axis.input_value() == "z"
+
+
 def test_the_sheet_of_keys_holds_the_keyboard_until_it_is_closed(room):
     page = room.page
     room.view("Annotate")

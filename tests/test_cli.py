@@ -49,6 +49,32 @@ def test_segment_keeps_points_and_labels_all_at_threshold_zero(scan, tmp_path):
     assert PlyData.read(out).byte_order == "<"
 
 
+def test_a_camera_frame_is_labelled_as_before_once_its_axis_is_told(scan, tmp_path, capsys):
+    _, cloud = scan
+    x, y, z = cloud.points.T
+    path, prompts = tmp_path / "frame.ply", ("chair", "table", "floor", "wall")
+    s4token.write(path, replace(cloud, points=np.stack([x, -z, y], axis=1)))
+    found = []
+    for number, up in enumerate((("--up", "-y"), ("--up=-y",), ())):
+        out = tmp_path / f"{number}.ply"
+        asked = ["segment", str(path), "--prompts", *prompts, "--threshold", "0", "--out", str(out)]
+        assert main([*asked, *up]) == 0
+        found.append(PlyData.read(out)["vertex"]["label"])
+    model = s4token.load()
+    upright = s4token.segment(model, model.encode(cloud), prompts, threshold=0).labels
+    assert (found[0] == found[1]).all() and (found[0] == upright).mean() > 0.97
+    assert (found[2] == upright).mean() < 0.9
+
+
+def test_next_to_no_label_asks_which_axis_is_up(scan, tmp_path, capsys, monkeypatch):
+    out = str(tmp_path / "out.ply")
+    asked = ["segment", str(scan[0]), "--prompts", "chair", "--up", "-x", "--out", out]
+    for hardly in (True, False):
+        monkeypatch.setattr(s4token.Segmentation, "hardly_labelled", hardly)
+        assert main(asked) == 0
+        assert ("is -x up?" in capsys.readouterr().err) is hardly
+
+
 @pytest.mark.parametrize(
     "extra", [["--tokenizer", "knn"], ["--tokenizer", "radius"], ["--engine", "multiview"]]
 )

@@ -231,3 +231,14 @@ def test_a_partition_and_its_labels_say_the_same(raw):
 )
 def test_is_partition(index, offsets, n, partition):
     assert Groups(np.array(index), np.array(offsets), n).is_partition is partition
+
+
+def test_three_words_that_name_next_to_nothing_are_noticed():
+    few = np.zeros(100, int)
+    few[:4] = 1
+    columns = {"confidence": np.zeros(100), "superpoints": np.zeros(100, int)}
+    three = {"classes": ("a", "b", "c"), "scores": np.zeros((1, 3))}
+    assert _segmentation(labels=few, **columns, **three).hardly_labelled
+    assert not _segmentation(labels=few, **columns).hardly_labelled
+    few[:5] = 1
+    assert not _segmentation(labels=few, **columns, **three).hardly_labelled

@@ -308,12 +308,12 @@ def test_a_made_up_click_is_refused(action, label):
 @pytest.mark.parametrize("value", [None, "0.3", float("nan"), float("inf"), True, [1]])
 def test_a_made_up_threshold_is_refused(value):
     with pytest.raises(ValueError, match="Threshold: expected a number"):
-        Controls.of("", "", value, "knn", "Labels", None, "raw", 100, "", "")
+        Controls.of("", "", value, "knn", "Labels", None, "raw", 100, "", "z", "")
 
 
 def test_controls_are_clamped():
-    c = Controls.of("a", None, 7, None, "Nonsense", 3, "x", 0, "furlong", "")
-    assert (c.threshold, c.tokenizer, c.view, c.heat, c.scale, c.cut, c.unit) == (
+    c = Controls.of("a", None, 7, None, "Nonsense", 3, "x", 0, "furlong", "up", "")
+    assert (c.threshold, c.tokenizer, c.view, c.heat, c.scale, c.cut, c.unit, c.up) == (
         0.99,
         "superpoint",
         "Colours",
@@ -321,6 +321,7 @@ def test_controls_are_clamped():
         "normalised",
         0.05,
         "",
+        "z",
     )
 
 

@@ -94,7 +94,7 @@ def test_a_tokenizer_is_encoded_once(app, opened, model):
 def test_another_unit_encodes_anew_and_keeps_words_and_corrections(app, opened, model):
     events.ask(app, opened, Controls(prompts="red\nblue"))
     assert app.store.get(opened).cloud.metres_per_unit is None
-    screen = events.choose_unit(app, opened, Controls(prompts="red\nblue", unit="cm"))
+    screen = events.tell(app, opened, Controls(prompts="red\nblue", unit="cm"))
     session = app.store.get(opened)
     assert session.cloud.metres_per_unit == 0.01 and model.encoded == ["superpoint"] * 2
     assert session.answer.classes == ("red", "blue") and list(session.layers) == [("superpoint", 1)]
@@ -102,12 +102,32 @@ def test_another_unit_encodes_anew_and_keeps_words_and_corrections(app, opened, 
     assert f"{' × '.join(f'{v:.2g}' for v in sides)} m</td>" in screen.stats
     events.choose_tokenizer(app, opened, Controls(tokenizer="knn", unit="cm"))
     assert app.store.get(opened).layer.encoding.cloud.metres_per_unit == 0.01
-    events.choose_unit(app, opened, Controls())
+    events.tell(app, opened, Controls())
     assert app.store.get(opened).cloud.metres_per_unit is None
 
 
+def test_another_axis_up_keeps_words_and_corrections_and_shows_the_scan_anew(app, opened, model):
+    screen = events.ask(app, opened, Controls(prompts="red\nblue", view="Labels"))
+    mark = app.store.get(opened).cloud.fingerprint
+    turned = events.tell(app, opened, Controls(prompts="red\nblue", view="Labels", up="-y"))
+    session = app.store.get(opened)
+    assert session.cloud.up.tolist() == [0, -1, 0] and model.encoded == ["superpoint"] * 2
+    assert session.layer.encoding.cloud.up.tolist() == [0, -1, 0]
+    assert session.answer.classes == ("red", "blue") and session.cloud.fingerprint == mark
+    assert turned.scene["cloud"]["up"] == [0, -1, 0]
+    assert turned.scene["cloud"]["home"] != screen.scene["cloud"]["home"]
+    assert events.tell(app, opened, Controls()).scene["cloud"]["up"] == [0, 0, 1]
+
+
+def test_words_that_find_next_to_nothing_ask_which_axis_is_up(app, opened, monkeypatch):
+    monkeypatch.setattr(s4token.Segmentation, "hardly_labelled", True)
+    assert "Is -y really up?" in events.ask(app, opened, Controls(prompts="red", up="-y")).status
+    monkeypatch.setattr(s4token.Segmentation, "hardly_labelled", False)
+    assert "really up" not in events.ask(app, opened, Controls(prompts="red", up="-y")).status
+
+
 def test_a_unit_before_any_scan_is_for_the_next(app, handle, path):
-    assert "next scan" in events.choose_unit(app, handle, Controls(unit="ft")).status
+    assert "next scan" in events.tell(app, handle, Controls(unit="ft")).status
     events.open_file(app, handle, path, Controls(unit="ft"))
     assert app.store.get(handle).cloud.metres_per_unit == 0.3048
 

@@ -25,17 +25,21 @@ def segment(
     threshold: float = 0.3,
     tokenizer: str = "superpoint",
     unit: str = "",
+    up: str = "z",
 ) -> tuple[Path, Mapping[str, Any]]:
     """Label an uploaded scan by words; returns a labelled PLY in ``folder`` and what was found.
 
-    unit: of the coordinates, "" to estimate it. Corrections made on a page take no part.
+    unit: of the coordinates, "" to estimate it; up: the axis against gravity. Corrections made on
+    a page take no part.
     Raises ValueError naming what is wrong.
     """
     if not scan:
         raise ValueError("scan: upload a file, with gradio_client by handle_file(path).")
     path = Path(scan)
     threshold = number("threshold", threshold, 0.0, 0.99)
-    c = Controls(str(words or ""), str(negatives or ""), threshold, str(tokenizer), unit=unit)
+    c = Controls(
+        str(words or ""), str(negatives or ""), threshold, str(tokenizer), unit=unit, up=up
+    )
     query = c.query()  # before the slow part
     cloud = c.told(events.read_cloud(path))
     session = Session(path.name, cloud, tokenizer=c.tokenizer)

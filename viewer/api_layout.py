@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from s4token import UNITS
+from s4token import AXES, UNITS
 from viewer import api
 from viewer.events import TOKENIZERS, Screen
 from viewer.guard import guarded
@@ -28,13 +28,13 @@ def endpoints(app: App) -> None:
     atexit.register(shutil.rmtree, root, ignore_errors=True)
 
     def segment(
-        scan: str, words: str, negatives: str, threshold: float, tokenizer: str, unit: str
+        scan: str, words: str, negatives: str, threshold: float, tokenizer: str, unit: str, up: str
     ) -> tuple[str, Any]:
         """Label an uploaded scan by words, one class per line."""
         for old in root.iterdir():  # Gradio has made its copy of the last answer
             shutil.rmtree(old, ignore_errors=True)
         found = guarded(
-            lambda: api.segment(app, root, scan, words, negatives, threshold, tokenizer, unit)
+            lambda: api.segment(app, root, scan, words, negatives, threshold, tokenizer, unit, up)
         )
         if isinstance(found, Screen):
             raise gr.Error(found.status or "", print_exception=False)
@@ -51,11 +51,12 @@ def endpoints(app: App) -> None:
         threshold = gr.Number(0.3, label="least probability of a label, 0 to 0.99")
         tokenizer = gr.Radio(list(TOKENIZERS), value="superpoint", label="tokenizer")
         unit = gr.Dropdown(["", *UNITS], value="", label="unit of the coordinates")
+        up = gr.Dropdown(list(AXES), value="z", label="axis against gravity")
         labelled = gr.File(label="labelled PLY")
         found = gr.JSON(label="classes with their points, and where they came from")
         gr.Button().click(
             segment,
-            [scan, words, negatives, threshold, tokenizer, unit],
+            [scan, words, negatives, threshold, tokenizer, unit, up],
             [labelled, found],
             api_name="segment",
             **HEAVY,

@@ -6,10 +6,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from s4token import UNITS, PointCloud, synonyms
+from s4token import AXES, UNITS, PointCloud, synonyms
 from viewer.colors import PALETTES
 from viewer.figures import Look
 from viewer.session import Query
@@ -26,7 +26,7 @@ class Controls:
 
     prompts, negatives: text, one per line; threshold: least probability of a label, in [0, 1);
     heat: prompt of the heatmap; scale: of its colours; cut: share of the height that is shown, in
-    (0, 1]; unit: of the scan's coordinates, "" to estimate it.
+    (0, 1]; unit: of the scan's coordinates, "" to estimate it; up: the axis against gravity.
     """
 
     prompts: str = ""
@@ -38,12 +38,13 @@ class Controls:
     scale: str = "normalised"
     cut: float = 1.0
     unit: str = ""
+    up: str = "z"
     look: Look = field(default_factory=Look)
 
     @classmethod
     def of(cls, *values: Any) -> Controls:
         """Check raw component values, the look last and as JSON text."""
-        prompts, negatives, threshold, tokenizer, view, heat, scale, cut, unit, look = values
+        prompts, negatives, threshold, tokenizer, view, heat, scale, cut, unit, up, look = values
         return cls(
             str(prompts or ""),
             str(negatives or ""),
@@ -54,12 +55,14 @@ class Controls:
             scale if scale in SCALES else SCALES[0],
             number("Cut", cut, 5, 100) / 100,
             unit if unit in UNITS else "",
+            up if up in AXES else "z",
             parse_look(look),
         )
 
     def told(self, cloud: PointCloud) -> PointCloud:
-        """Return a cloud that knows the unit that was chosen."""
-        return replace(cloud, metres_per_unit=UNITS[self.unit] if self.unit else None)
+        """Return a cloud that knows the unit and the direction up that were chosen."""
+        unit = UNITS[self.unit] if self.unit else None
+        return cloud.told(up=AXES[self.up], metres_per_unit=unit)
 
     def query(self) -> Query:
         """Return what is asked; ValueError naming the field and the line."""

@@ -26,8 +26,8 @@ from viewer.session import Session
 from viewer.shared import App
 
 ROOMS = {
-    "living": ("Living room", 104),
-    "bedroom": ("Bedroom", 18),
+    "living": ("Living room", 107),
+    "bedroom": ("Bedroom", 38),
     "kitchen": ("Kitchen", 22),
     "office": ("Office", 23),
 }
@@ -185,6 +185,8 @@ def ask(app: App, handle: str, c: Controls) -> Screen:
         f"{len(session.query.prompts)} words compared in {spent * 1000:.0f} ms; "
         f"{labelled:.0%} of the points got a label."
     )
+    if session.answer.hardly_labelled:
+        said += f" Is {c.up} really up? Choose it under Refine."
     if not all(p.isascii() for p in session.query.prompts + session.query.negatives):
         said += " Note: the text model knows English words; other scripts give weak matches."
     if c.view in ("Colours", "Superpoints"):
@@ -214,10 +216,10 @@ def offered(app: App, handle: str, was: str) -> tuple[list[tuple[str, str]], str
     return choices, None if wanted == was and len(choices) == len(TOKENIZERS) else wanted
 
 
-def choose_unit(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
-    """Encode the open scan anew, in the unit that was chosen."""
+def tell(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
+    """Encode the open scan anew, with the unit and the direction up that were chosen."""
     if not app.store.has_scan(handle):
-        return Screen(status="Unit: the next scan is read in it.")
+        return Screen(status="Unit, Up: the next scan is read so.")
     before = app.store.get(handle)
     assert before.cloud is not None
     session = replace(before, cloud=c.told(before.cloud), layers=MappingProxyType({}))

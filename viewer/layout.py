@@ -34,6 +34,7 @@ from viewer.page import (
     status_of,
     tokenizer_choice,
     unit_choice,
+    up_choice,
     updates,
     visitor,
     word_choice,
@@ -126,7 +127,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
         with gr.Column(scale=0, min_width=264, elem_id="s4-left"):
             rooms, upload = _scene_controls()
             prompts, find, examples = _prompt_controls()
-            negatives, threshold, tokenizer, unit = _refine_controls()
+            negatives, threshold, tokenizer, unit, up = _refine_controls()
         with gr.Column(scale=1, min_width=480, elem_id="s4-right"):
             status = gr.HTML(WELCOME, elem_id="s4-status", js_on_load=None)
             # Not in a column that is shown later: that would show what is hidden in it, too.
@@ -144,7 +145,7 @@ def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:
     page = Page(
         handle=handle, badge=badge, status=status, settings=settings, again=again, empty=empty,
         work=work, prompts=prompts,
-        negatives=negatives, threshold=threshold, tokenizer=tokenizer, unit=unit, look=look,
+        negatives=negatives, threshold=threshold, tokenizer=tokenizer, unit=unit, up=up, look=look,
         **parts,
     )  # fmt: skip
     _wire_scene(app, page, rooms, upload, [(first, FIRST_TRY), *examples])
@@ -185,7 +186,7 @@ def _prompt_controls() -> tuple[Any, Any, list[tuple[Any, str]]]:
     return prompts, find, examples
 
 
-def _refine_controls() -> tuple[Any, Any, Any, Any]:
+def _refine_controls() -> tuple[Any, Any, Any, Any, Any]:
     gr.HTML("<h3><span>3</span> Refine</h3>", js_on_load=None)
     threshold = gr.Slider(
         0, 0.95, value=0.3, step=0.05, label="Threshold", elem_id="s4-threshold",
@@ -200,7 +201,7 @@ def _refine_controls() -> tuple[Any, Any, Any, Any]:
         value="superpoint", label="Tokenizer", elem_id="s4-tokenizer",
     )  # fmt: skip
     unit = unit_choice("s4-unit", "Known sizes help to tell things apart")
-    return negatives, threshold, tokenizer, unit
+    return negatives, threshold, tokenizer, unit, up_choice("s4-up")
 
 
 def _picture() -> tuple[dict[str, Any], Exchange]:
@@ -258,7 +259,8 @@ def _wire_scene(
     for button, text in examples:
         button.click(long(events.example, app, text), page.inputs, **wire)
     page.tokenizer.input(long(events.choose_tokenizer, app), page.inputs, **wire)
-    page.unit.input(long(events.choose_unit, app), page.inputs, **wire)
+    for told in (page.unit, page.up):
+        told.input(long(events.tell, app), page.inputs, **wire)
 
 
 def _wire_query(app: App, page: Page, find: Any) -> None:

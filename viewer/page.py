@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import LocalContext
 
-from s4token import UNITS
+from s4token import AXES, UNITS
 from viewer import events, panels
 from viewer.controls import Controls
 from viewer.events import Screen
@@ -20,7 +20,7 @@ from viewer.shared import App
 
 QUICK = {"show_progress": "hidden", "concurrency_id": "prompt", "concurrency_limit": 4}
 CONTROLS = (
-    "prompts", "negatives", "threshold", "tokenizer", "view", "heat", "scale", "cut", "unit",
+    "prompts", "negatives", "threshold", "tokenizer", "view", "heat", "scale", "cut", "unit", "up",
 )  # fmt: skip
 """Controls that events read, in the order of ``Controls.of``."""
 DRAWN = ("view", "heat", "scale", "cut")
@@ -49,6 +49,7 @@ class Page:
     threshold: Any
     tokenizer: Any
     unit: Any
+    up: Any
     view: Any
     heat: Any
     scale: Any
@@ -168,6 +169,17 @@ def unit_choice(name: str, info: str, *, visible: bool = True) -> Any:
         [("estimate it", ""), *((name, name) for name in UNITS)], value="", visible=visible,
         label="Unit of the coordinates", elem_id=name, filterable=False, info=info,
     )  # fmt: skip
+
+
+def up_choice(name: str) -> Any:
+    """Return the choice of the axis that points up."""
+    return gr.Dropdown(
+        [(f"{axis} ({where})" if where else axis, axis) for axis, where in _UP.items()], value="z",
+        label="Up", elem_id=name, filterable=False, info="Labels need to know where the floor is",
+    )  # fmt: skip
+
+
+_UP = dict.fromkeys(AXES, "") | {"y": "phones, meshes", "-y": "cameras"}
 
 
 def tokenizer_choice(app: App, handle: str, was: str) -> Any:

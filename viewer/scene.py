@@ -166,7 +166,7 @@ def scene(files: Files, session: Session, shown: Sequence[Mapping[str, Any]], c:
             "count": len(cloud),
             "name": session.name,
             # By which the browser knows that it is the same place, told another unit.
-            "home": f"{session.name}:{len(cloud)}:{packed.radius!r}",
+            "home": f"{session.name}:{len(cloud)}:{packed.radius!r}:{cloud.up.tolist()}",
             "up": cloud.up.tolist(),
             "radius": packed.radius,
             "spacing": packed.spacing,
