@@ -227,7 +227,7 @@ def sofa(rng: Rng) -> Piece:
     """
     seats, deep, arm = int(rng.integers(2, 5)), rng.uniform(0.8, 1.02), rng.uniform(0.1, 0.28)
     arm = 0.0 if rng.random() < 0.08 else arm
-    wide = seats * rng.uniform(0.58, 0.78) + 2 * arm
+    wide = min(seats * rng.uniform(0.58, 0.78) + 2 * arm, 2.8)
     cloth = m.white(rng) if rng.random() < 0.1 else m.upholstery(rng)
     parts = _seat_block(rng, cloth, wide, deep, seats, arm)
     if rng.random() < 0.35:

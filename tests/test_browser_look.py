@@ -191,7 +191,7 @@ def test_the_camera_stays_when_a_unit_is_told(room):
 
 
 def test_an_axis_that_is_told_turns_the_picture_and_asks_the_words_again(room):
-    room.find("floor\nwall")
+    room.find("door\nwindow")
     axis = room.page.locator("#s4-up input")
     for press, up in (("ArrowDown", [0, 1, 0]), ("ArrowUp", [0, 0, 1])):
         axis.focus()
