@@ -204,9 +204,7 @@ def pillow(rng: Rng) -> Piece:
     return Piece("pillow", (cushion(cloth, size, power=2.6),))
 
 
-def _sofa_end(
-    rng: Rng, cloth: m.Material, wide: float, deep: float, seats: int, arm: float
-) -> list[Part]:
+def _sofa_end(rng: Rng, cloth: m.Material, wide: float, deep: float, seats: int) -> list[Part]:
     """Return what makes a sofa L-shaped: a chaise longue, or a second sofa around the corner."""
     side = pick(rng, -1, 1)
     if rng.random() < 0.6:
@@ -214,8 +212,8 @@ def _sofa_end(
         low = cushion(cloth, (0.78, long, 0.28), (x, -deep / 2 - long / 2 + 0.02, 0.06), 9)
         top = cushion(cloth, (0.76, long, 0.15), (x, -deep / 2 - long / 2 + 0.04, 0.3), 6)
         return [low, top]
-    long = max(1, seats - 1) * rng.uniform(0.6, 0.75)
-    block = _seat_block(rng, cloth, long, deep, max(1, seats - 1), 0.0)
+    long = (seats - 1) * rng.uniform(0.6, 0.75)
+    block = _seat_block(rng, cloth, long, deep, seats - 1, 0.0)
     x, y = side * (wide / 2 - deep / 2), -deep / 2 - long / 2 + 0.03
     return [part.turned(-90 * side, 2).moved(x, y) for part in block]
 
@@ -231,7 +229,7 @@ def sofa(rng: Rng) -> Piece:
     cloth = m.white(rng) if rng.random() < 0.1 else m.upholstery(rng)
     parts = _seat_block(rng, cloth, wide, deep, seats, arm)
     if rng.random() < 0.35:
-        parts += _sofa_end(rng, cloth, wide, deep, seats, arm)
+        parts += _sofa_end(rng, cloth, wide, deep, seats)
     soft = []
     for _ in range(int(rng.integers(0, 5))):
         x = rng.uniform(-wide / 2 + arm + 0.2, wide / 2 - arm - 0.2)
