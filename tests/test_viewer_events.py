@@ -115,6 +115,8 @@ def test_another_axis_up_keeps_words_and_corrections_and_shows_the_scan_anew(app
     assert session.layer.encoding.cloud.up.tolist() == [0, -1, 0]
     assert session.answer.classes == ("red", "blue") and session.cloud.fingerprint == mark
     assert turned.scene["cloud"]["up"] == [0, -1, 0]
+    again = events.tell(app, opened, Controls(up="-y"))
+    assert again.status is None and again.scene is None and model.encoded == ["superpoint"] * 2
     assert turned.scene["cloud"]["home"] != screen.scene["cloud"]["home"]
     assert events.tell(app, opened, Controls()).scene["cloud"]["up"] == [0, 0, 1]
 

@@ -217,12 +217,18 @@ def offered(app: App, handle: str, was: str) -> tuple[list[tuple[str, str]], str
 
 
 def tell(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
-    """Encode the open scan anew, with the unit and the direction up that were chosen."""
+    """Encode the open scan anew, with the unit and the direction up that were chosen.
+
+    Nothing happens where both are known already: a list says its choice again when it is left.
+    """
     if not app.store.has_scan(handle):
         return Screen(status="Unit, Up: the next scan is read so.")
     before = app.store.get(handle)
     assert before.cloud is not None
-    session = replace(before, cloud=c.told(before.cloud), layers=MappingProxyType({}))
+    cloud = c.told(before.cloud)
+    if (*cloud.up, cloud.metres_per_unit) == (*before.cloud.up, before.cloud.metres_per_unit):
+        return Screen()
+    session = replace(before, cloud=cloud, layers=MappingProxyType({}))
     session = encoded(app, session, before.tokenizer, 1.0, report)
     now = app.store.get(handle)
     unless_changed(now, before, session)
