@@ -1,11 +1,11 @@
-"""What each part of the recipe is worth: groups, coordinates, objectives, propagation.
+"""What each part of the recipe is worth: groups, coordinates, objectives.
 
     python -m benchmarks.ablation SCAN [SCAN ...] --bank runs/bank [--steps 150] [--seeds 0 1]
 
 Every variant trains a tokenizer from random weights through the shipped, frozen CLIP, with the same
 scenes, steps and seeds; then it is scored on scenes that were kept apart and on labelled scans.
-Propagation is compared on the shipped checkpoint. Far fewer steps than that one had: the table says
-which part matters, not how good the product is. Writes benchmarks/ablation.json, and
+Far fewer steps than the shipped checkpoint had: the table says which part matters, not how good the
+product is. Writes benchmarks/ablation.json, and
 docs/results.md anew; a part made by itself goes into a file of its own (--parts objectives --json
 benchmarks/ablation_objectives.json).
 """
@@ -27,7 +27,6 @@ import numpy as np
 
 import s4token
 from benchmarks import results
-from s4token import propagation
 from s4token.bank import add_tokens, held_scenes
 from s4token.benchmark import present_classes
 from s4token.clip_batches import bank_names, named_tokens
@@ -75,9 +74,8 @@ OBJECTIVES: dict[str, dict[str, float]] = {
     "alignment with names": {"distillation": 0.0, "alignment": 1.0},
     "alignment with names, distillation": {"distillation": 0.2, "alignment": 1.0},
 }
-PROPAGATION = {1.0: "own superpoint alone", 0.75: "both", 0.0: "nearest anchors, across borders"}
 SCALES = (0.01, 1.0, 100.0)
-PARTS = ("tokens", "objectives", "propagation")
+PARTS = ("tokens", "objectives")
 Row = dict[str, Any]
 
 
@@ -168,16 +166,6 @@ class Study:
         """Compare objectives on superpoint tokens."""
         for variant, weights in OBJECTIVES.items():
             yield {"variant": variant} | self.trained("superpoint", weights, (1.0,))
-
-    def propagation(self) -> Iterator[Row]:
-        """Compare ways from tokens to points, on the shipped checkpoint."""
-        model, own = s4token.load(), propagation.OWN
-        for share, variant in PROPAGATION.items():
-            propagation.OWN = share
-            try:
-                yield {"variant": variant} | on_scans(model, "superpoint", self.scans, (1.0,))
-            finally:
-                propagation.OWN = own
 
 
 def _said(items: Iterable, label: str) -> Iterator:

@@ -238,19 +238,22 @@ def plot(found: dict[str, dict[str, list[tuple[float, float]]]]) -> str:
 
 def ablation(parts: dict[str, list[Row]], stated: Row) -> list[str]:
     """Return a table per part of the study, a line per variant."""
-    out = [
-        f"{stated['steps']} steps on {stated['scenes']} scenes, of which {stated['held_out']} were "
-        f"kept apart; seeds {', '.join(map(str, stated['seeds']))}; scales "
-        f"{', '.join(f'{scale:g}' for scale in stated['scales'])}."
-        + " Of several seeds: mean ± standard deviation."
-        * (len(stated["seeds"]) > 1),
-        "",
-    ]
+    out = [_trained(stated) if "steps" in stated else stated["text"], ""]
     for part, rows in parts.items():
         columns = [c for c in dict.fromkeys(itertools.chain(*rows)) if c not in _NO_SCORES]
         lines = [[row["variant"], *(_scored(row, c) for c in columns)] for row in rows]
         out += [f"### {part}", "", *_table([part, *columns], lines)]
     return out
+
+
+def _trained(stated: Row) -> str:
+    return (
+        f"{stated['steps']} steps on {stated['scenes']} scenes, of which {stated['held_out']} were "
+        f"kept apart; seeds {', '.join(map(str, stated['seeds']))}; scales "
+        f"{', '.join(f'{scale:g}' for scale in stated['scales'])}."
+        + " Of several seeds: mean ± standard deviation."
+        * (len(stated["seeds"]) > 1)
+    )
 
 
 _NO_SCORES = ("variant", "spread")

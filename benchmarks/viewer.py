@@ -138,7 +138,7 @@ def session_of(n: int, prompts: int = 8) -> Session:
     cell = np.minimum(cells(cloud).astype(int), 11) @ [144, 12, 1]
     groups = s4token.Groups.from_labels(np.unique(cell, return_inverse=True)[1])
     features = rng.normal(size=(len(groups), 8)).astype(np.float32)
-    layer = Layer.of(s4token.Encoding(cloud, groups, features, features[0]))
+    layer = Layer(s4token.Encoding(cloud, groups, features, features[0]))
     session = Session("room", cloud).with_layers({("superpoint", 1.0): layer})
     return answered(session, prompts, 0)
 

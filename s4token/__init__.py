@@ -7,15 +7,9 @@ from s4token.labelling import Labelling
 from s4token.metrics import partition_score, segmentation_score
 from s4token.model import S4Token, load
 from s4token.multiview import encode_views
+from s4token.propagation import point_tokens
 from s4token.render import render
-from s4token.segment import (
-    best_prompt,
-    point_scores,
-    point_tokens,
-    segment,
-    synonyms,
-    token_scores,
-)
+from s4token.segment import best_prompt, segment, synonyms
 from s4token.superpoints import Superpoints
 from s4token.synthetic import ROOM_KINDS, room
 from s4token.types import (
@@ -52,7 +46,6 @@ __all__ = [
     "encode_views",
     "load",
     "partition_score",
-    "point_scores",
     "point_tokens",
     "read",
     "read_labels",
@@ -62,7 +55,6 @@ __all__ = [
     "segment",
     "segmentation_score",
     "synonyms",
-    "token_scores",
     "write",
     "write_labels",
 ]

@@ -16,8 +16,8 @@ from s4token.datasets import Scans
 from s4token.metrics import class_iou, score_of
 from s4token.model import S4Token
 from s4token.probes import PROBES, Head, Probing
+from s4token.propagation import point_tokens
 from s4token.resources import Cost, measured
-from s4token.segment import point_scores, point_tokens
 from s4token.settings import Setting, Settings, encode, resampled, variant
 from s4token.tallies import RESAMPLES, SegmentTally, bootstrap, truth_of
 from s4token.types import Encoding
@@ -131,7 +131,7 @@ def token_truth(
     encoding: Encoding, labels: Int[np.ndarray, "N"], classes: int
 ) -> Int[np.ndarray, "M"]:
     """Return the most frequent label of each token's points, 0 where that is no class."""
-    flat = point_tokens(encoding).astype(np.int64) * (classes + 1) + labels
+    flat = point_tokens(encoding.cloud, encoding.groups).astype(np.int64) * (classes + 1) + labels
     votes = np.bincount(flat, minlength=len(encoding.groups) * (classes + 1))
     return votes.reshape(-1, classes + 1).argmax(axis=1)
 
@@ -169,11 +169,9 @@ def _learnt(
 
 
 def point_labels(head: Head, encoding: Encoding) -> Int[np.ndarray, "N"]:
-    """Label every point, 1 .. C, by the probabilities of its tokens, as ``segment`` does."""
-    logits = head(encoding.features)
-    share = np.exp(logits - logits.max(axis=1, keepdims=True))
-    share /= share.sum(axis=1, keepdims=True)
-    return point_scores(encoding, share.astype(np.float32)).argmax(axis=1) + 1
+    """Label every point, 1 .. C, with the class of its token."""
+    best = head(encoding.features).argmax(axis=1) + 1
+    return best[point_tokens(encoding.cloud, encoding.groups)]
 
 
 def _mean_iou(counts: Int[np.ndarray, "S n 3 C"]) -> Callable[[np.ndarray, np.ndarray], float]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float
-from scipy.sparse import csr_matrix
 
-from s4token.propagation import propagation_matrix
+from s4token.propagation import point_tokens
 from s4token.types import Encoding, Segmentation
 from s4token.version import __version__
-
-log = logging.getLogger(__name__)
 
 TEMPLATES = ("{}", "a {}", "a photo of a {}")
 """Prompt templates whose text vectors are averaged (CLIP, arXiv 2103.00020, section 3.1.4)."""
@@ -28,7 +23,6 @@ THRESHOLD = 0.3
 MAX_PROMPTS = 1000
 BAR = "|"
 """Stands between synonyms of one class: "sofa | couch". No label set we know has it in a name."""
-BLOCK = 1 << 16
 
 
 class TextModel(Protocol):
@@ -38,44 +32,6 @@ class TextModel(Protocol):
     def description(self) -> dict: ...
 
     def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]: ...
-
-
-_matrices: WeakKeyDictionary[Encoding, Any] = WeakKeyDictionary()
-_mixings: WeakKeyDictionary[Encoding, Any] = WeakKeyDictionary()
-
-
-def _matrix(encoding: Encoding) -> Any:
-    if encoding not in _matrices:
-        _matrices[encoding] = propagation_matrix(encoding.cloud, encoding.groups)
-    return _matrices[encoding]
-
-
-def point_scores(encoding: Encoding, scores: Float[np.ndarray, "M C"]) -> Float[np.ndarray, "N C"]:
-    """Propagate token scores to points."""
-    return np.asarray(_matrix(encoding) @ scores, dtype=np.float32)
-
-
-def point_tokens(encoding: Encoding) -> np.ndarray:
-    """Return the token of every point, (N,) int32: its superpoint, or the nearest group."""
-    if encoding.groups.is_partition:
-        return encoding.groups.labels
-    matrix = _matrix(encoding)
-    start = np.diff(matrix.indptr)
-    best = np.lexsort((-matrix.data, np.repeat(np.arange(len(start)), start)))
-    return matrix.indices[best[matrix.indptr[:-1]]].astype(np.int32)
-
-
-def token_scores(encoding: Encoding, scores: Float[np.ndarray, "M C"]) -> Float[np.ndarray, "M C"]:
-    """Propagate token scores to points and average them over the points of each token.
-
-    A token that is the nearest of no point gets 0.
-    """
-    if encoding not in _mixings:
-        token, count = point_tokens(encoding), len(encoding.groups)
-        share = 1 / np.maximum(np.bincount(token, minlength=count), 1)
-        ones = (share[token].astype(np.float32), (token, np.arange(len(token))))
-        _mixings[encoding] = csr_matrix(ones, shape=(count, len(token))) @ _matrix(encoding)
-    return np.asarray(_mixings[encoding] @ scores, dtype=np.float32)
 
 
 def synonyms(prompt: str) -> tuple[str, ...]:
@@ -145,12 +101,13 @@ def segment(
     if not templates or any(t.count("{}") != 1 for t in templates):
         raise ValueError("templates: each needs exactly one {}")
     cosine, probability = _compare(model, encoding, (*prompts, *negatives), temperature, templates)
-    labels, confidence = _classify(encoding, probability, least)
+    labels, confidence = best_prompt(probability, least)
+    token = point_tokens(encoding.cloud, encoding.groups)
     return Segmentation(
         prompts,
-        labels,
-        confidence,
-        point_tokens(encoding),
+        labels[token],
+        np.clip(confidence, 0, 1)[token],
+        token,
         cosine[:, : len(prompts)].astype(np.float32),
         probability,
         provenance={
@@ -161,16 +118,24 @@ def segment(
             "temperature": temperature,
             "templates": list(templates),
             "background": list(BACKGROUND),
-            "tokenizer": encoding.tokenizer,
-            "engine": encoding.engine,
-            "tokens": len(encoding.groups),
-            "metres_per_unit": encoding.metres_per_unit,
-            "unit_told": encoding.cloud.metres_per_unit is not None,
-            "notes": list(encoding.notes),
+            **_encoded(encoding),
             "model": _described(model),
             "version": __version__,
         },
     )
+
+
+def _encoded(encoding: Encoding) -> dict[str, Any]:
+    """Return what there is to say of an encoding."""
+    return {
+        "tokenizer": encoding.tokenizer,
+        "engine": encoding.engine,
+        "tokens": len(encoding.groups),
+        "metres_per_unit": encoding.metres_per_unit,
+        "unit_told": encoding.cloud.metres_per_unit is not None,
+        "up": encoding.cloud.up.tolist(),
+        "notes": list(encoding.notes),
+    }
 
 
 def _described(model: TextModel) -> dict[str, Any]:
@@ -183,14 +148,6 @@ def _described(model: TextModel) -> dict[str, Any]:
 def _softmax(logits: np.ndarray) -> np.ndarray:
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
-
-
-def _rows(matrix: Any, start: int, stop: int) -> csr_matrix:
-    """Return some rows without copying them, as indexing would."""
-    offsets = matrix.indptr[start : stop + 1]
-    inside = slice(offsets[0], offsets[-1])
-    parts = matrix.data[inside], matrix.indices[inside], offsets - offsets[0]
-    return csr_matrix(parts, shape=(len(offsets) - 1, matrix.shape[1]), copy=False)
 
 
 def _thresholds(threshold: float | Sequence[float], prompts: int) -> np.ndarray:
@@ -243,20 +200,3 @@ def best_prompt(
     if probability.shape[1] > count:
         won &= value >= probability[:, count:].max(axis=1)
     return np.where(won, best + 1, 0).astype(np.int32), np.where(won, value, prompts.max(axis=1))
-
-
-def _classify(
-    encoding: Encoding, probability: np.ndarray, threshold: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels and confidence per point, block by block: 300 prompts stay affordable."""
-    matrix = _matrix(encoding)
-    labels = np.empty(matrix.shape[0], dtype=np.int32)
-    confidence = np.empty(matrix.shape[0], dtype=np.float32)
-    for start in range(0, len(labels), BLOCK):
-        rows = slice(start, start + BLOCK)
-        found, value = best_prompt(
-            np.asarray(_rows(matrix, start, start + BLOCK) @ probability), threshold
-        )
-        labels[rows] = found
-        confidence[rows] = np.clip(value, 0, 1)
-    return labels, confidence

@@ -105,7 +105,7 @@ def test_a_session_is_for_its_visitor_alone():
 
 def test_one_page_cannot_take_the_memory_of_all():
     small, large = (
-        Session(name, cloud).with_layers({("superpoint", 1.0): Layer.of(FakeModel().encode(cloud))})
+        Session(name, cloud).with_layers({("superpoint", 1.0): Layer(FakeModel().encode(cloud))})
         for name, cloud in (("small", striped_cloud(1000)), ("large", striped_cloud(1900)))
     )
     store = Store(3 * small.nbytes, small.nbytes)

@@ -46,6 +46,8 @@ refused(scan=scan, words="red", threshold=-7, tokenizer="nonsense")
 refused(scan=handle_file(sys.argv[3]), words="red")
 refused(scan={"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, words="red")
 refused(scan="/etc/passwd", words="red")
+refused(scan=scan, words="red", up="sideways")
+print(client.predict(api_name="/segment", scan=scan, words="red", up="-y")[1]["provenance"]["up"])
 """
 
 
@@ -120,9 +122,10 @@ def test_only_named_endpoints_are_open_and_refuse_what_is_wrong(url, tmp_path):
     s4token.write(tmp_path / "Küche_北京.ply", striped_cloud())
     (tmp_path / "broken.ply").write_bytes(b"not a ply")
     found = run(CALL, url, str(tmp_path / "Küche_北京.ply"), str(tmp_path / "broken.ply"))
-    names, model, empty, odd, broken, stolen, text = found.splitlines()[-7:]
+    names, model, empty, odd, broken, stolen, text, sideways, up = found.splitlines()[-9:]
     assert names == '["/model", "/segment"]' and model == "fake.safetensors"
     assert "Words: type at least one" in empty
-    assert "accepted" not in (odd, broken, stolen, text)
+    assert "accepted" not in (odd, broken, stolen, text, sideways)
+    assert json.loads(up) == [0, -1, 0]
     assert "broken.ply" in broken and str(tmp_path) not in broken
     assert "root:" not in stolen + text

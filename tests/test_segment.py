@@ -1,13 +1,12 @@
-"""From features to labelled points: prompts, propagation and the answer, against slow twins."""
+"""From features to labelled points: prompts and the answer, against slow twins."""
 
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
-from test_propagation import slow_matrix
+from test_propagation import slow_tokens
 
 from s4token.grouping import KNN, Radius
 from s4token.segment import (
@@ -15,11 +14,8 @@ from s4token.segment import (
     TEMPLATES,
     best_prompt,
     check_prompts,
-    point_scores,
-    point_tokens,
     segment,
     text_features,
-    token_scores,
 )
 from s4token.superpoints import Superpoints
 from s4token.types import Encoding, Groups, PointCloud
@@ -121,9 +117,9 @@ def test_segment_equals_the_slow_twin(grouping, negatives):
     cosine = encoding.features @ asked.T
     power = np.exp(cosine / 0.3)
     probability = power / power.sum(axis=1, keepdims=True)
-    weights = slow_matrix(cloud, groups)
+    token = slow_tokens(cloud, groups)
     for i in range(500):
-        mixed = weights[i] @ probability
+        mixed = probability[token[i]]
         best = int(mixed[:2].argmax())
         beaten = any(mixed[2 + j] > mixed[best] for j in range(len(negatives)))
         label = 0 if mixed[best] < 0.12 or beaten else best + 1
@@ -132,35 +128,6 @@ def test_segment_equals_the_slow_twin(grouping, negatives):
         assert result.labels[i] == label or close
         assert result.confidence[i] == pytest.approx(mixed[best], abs=1e-4)
     assert len(np.unique(result.labels)) == 3
-
-
-def test_blocks_change_nothing(monkeypatch, tiny_model, room_cloud):
-    encoding = tiny_model.encode(room_cloud)
-    first = segment(tiny_model, encoding, ["chair", "table"], threshold=0)
-    monkeypatch.setattr(sys.modules[segment.__module__], "BLOCK", 1000)
-    second = segment(tiny_model, encoding, ["chair", "table"], threshold=0)
-    assert (first.labels == second.labels).all() and (first.confidence == second.confidence).all()
-
-
-# Propagation
-
-
-def test_features_are_constant_well_inside_a_superpoint():
-    encoding = patches("chair", "table")
-    scores = point_scores(encoding, np.array([[1.0, 0], [0, 1]], np.float32))
-    np.testing.assert_allclose(scores, np.repeat(np.eye(2), 60, axis=0), atol=1e-5)
-    assert scores.dtype == np.float32
-
-
-def test_tokens_of_points():
-    cloud = PointCloud(np.random.default_rng(1).random((400, 3)))
-    parts, balls = Superpoints(12)(cloud), KNN(12, 8)(cloud)
-    encode = lambda groups: Encoding(cloud, groups, np.ones((12, 2)), np.ones(2))  # noqa: E731
-    assert (point_tokens(encode(parts)) == parts.labels).all()
-    centers = np.array([cloud.points[m].mean(axis=0) for m in balls])
-    nearest = np.linalg.norm(cloud.points[:, None] - centers[None], axis=2).argmin(axis=1)
-    got = point_tokens(encode(balls))
-    assert (got == nearest).all() and got.dtype == np.int32
 
 
 def test_single_token(tiny_model):
@@ -309,17 +276,3 @@ def test_best_prompt_equals_the_slow_twin(negatives, kind):
     want = [slow_best(row, threshold) for row in rows]
     assert labels.tolist() == [w[0] for w in want] and value.tolist() == [w[1] for w in want]
     assert set(labels.tolist()) == {0, 1, 2, 3} if negatives else {1, 2, 3}
-
-
-@pytest.mark.parametrize("grouping", [Superpoints(12), KNN(12, 16), Radius(12, 0.05, 4)])
-def test_token_scores_are_the_mean_over_points(grouping):
-    rng = np.random.default_rng(1)
-    cloud = PointCloud(rng.random((400, 3)))
-    groups = grouping(cloud)
-    encoding = Encoding(cloud, groups, np.ones((len(groups), 2)), np.ones(2))
-    scores = rng.random((len(groups), 3)).astype(np.float32)
-    points, token = point_scores(encoding, scores), point_tokens(encoding)
-    got = token_scores(encoding, scores)
-    for m in range(len(groups)):
-        mine = points[token == m]
-        np.testing.assert_allclose(got[m], mine.mean(axis=0) if len(mine) else 0, atol=1e-5)

@@ -10,14 +10,14 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from s4token import PointCloud
+from s4token import PointCloud, point_tokens
 from tests.fakes import CAMERA, FakeModel, marker_values, striped_cloud
 from viewer import colors, events, figures, page, panels
 from viewer.controls import Controls, parse_look, parse_prompts, parse_toggle
 from viewer.events import Screen
 from viewer.figures import Look
 from viewer.guard import guarded, staged
-from viewer.session import Layer, Session, Store, token_of_points
+from viewer.session import Layer, Session, Store
 from viewer.shared import App
 
 # -- colours --------------------------------------------------------------------------------------
@@ -154,31 +154,25 @@ def test_labels_have_one_escaped_trace_per_class():
 
 
 @pytest.mark.parametrize("tokenizer", FakeModel.tokenizers)
-def test_token_of_points_is_the_nearest_that_holds_it(model, tokenizer):
+def test_a_layer_knows_which_points_its_tokens_hold(model, tokenizer):
     encoding = model.encode(striped_cloud(400), tokenizer=tokenizer)
     points, groups = encoding.cloud.points.astype(float), encoding.groups
+    layer = Layer(encoding)
+    held = np.isin(np.arange(len(points)), np.concatenate(list(groups)))
+    assert (layer.nearest == point_tokens(encoding.cloud, groups)).all()
+    assert (layer.token == np.where(held, layer.nearest, -1)).all()
+    assert layer.coverage == pytest.approx(held.mean()) and layer.held.sum() == 400
     centers = np.array([points[g].mean(axis=0) for g in groups])
-    expected = np.full(len(points), -1)
-    for i in range(len(points)):
-        holders = [m for m, g in enumerate(groups) if i in g]
-        if holders:
-            distance = ((centers[holders] - points[i]) ** 2).sum(axis=1)
-            expected[i] = holders[int(np.argmin(distance))]
-    assert (token_of_points(encoding) == expected).all()
-    layer = Layer.of(encoding)
     assert np.allclose(layer.centers, centers)
     spread = [
         np.sqrt(((points[g] - c) ** 2).sum(1).mean()) for g, c in zip(groups, centers, strict=True)
     ]
     assert np.allclose(layer.extent, spread)
-    assert layer.coverage == pytest.approx((expected >= 0).mean())
 
 
 def session_of(n: int) -> Session:
     encoding = FakeModel().encode(striped_cloud(n))
-    return Session("scan.ply", encoding.cloud).with_layers(
-        {("superpoint", 1.0): Layer.of(encoding)}
-    )
+    return Session("scan.ply", encoding.cloud).with_layers({("superpoint", 1.0): Layer(encoding)})
 
 
 def test_the_oldest_session_gives_way_and_is_told():
@@ -225,9 +219,7 @@ def test_a_scan_is_measured_as_it_will_be(model):
 def test_other_tokenizations_are_dropped_first(model):
     session = session_of(500)
     store = Store(session.nbytes + 200)
-    more = session.with_layers(
-        {("knn", 1.0): Layer.of(model.encode(session.cloud, tokenizer="knn"))}
-    )
+    more = session.with_layers({("knn", 1.0): Layer(model.encode(session.cloud, tokenizer="knn"))})
     kept, note = store.update(store.open(), lambda _: more)
     assert list(kept.layers) == [("superpoint", 1.0)] and "tokenizations" in note
 

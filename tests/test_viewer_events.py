@@ -17,6 +17,7 @@ from viewer import colors, compare, controls, events, exchange, scene
 from viewer.controls import MAX_PROMPTS, Controls, parse_look
 from viewer.figures import Look
 from viewer.guard import guarded
+from viewer.page import CONTROLS, settings
 
 PLOTLY = Look(plotly=True)
 
@@ -119,6 +120,18 @@ def test_another_axis_up_keeps_words_and_corrections_and_shows_the_scan_anew(app
     assert again.status is None and again.scene is None and model.encoded == ["superpoint"] * 2
     assert turned.scene["cloud"]["home"] != screen.scene["cloud"]["home"]
     assert events.tell(app, opened, Controls()).scene["cloud"]["up"] == [0, 0, 1]
+
+
+def test_a_bundled_room_stands_whatever_was_chosen_for_the_scan_before(app, handle):
+    screen = events.open_room(app, handle, "office", Controls(up="-y", unit="cm"))
+    cloud = app.store.get(handle).cloud
+    assert cloud.up.tolist() == [0, 0, 1] and cloud.metres_per_unit is None
+    assert (screen.up, screen.unit) == ("z", "")
+    values = [("-y" if name == "up" else "cm" if name == "unit" else "") for name in CONTROLS]
+    pairs = json.loads(settings(screen, values, {}))["controls"]
+    assert pairs["up"] == ["-y", "z"] and pairs["unit"] == ["cm", ""]
+    events.open_room(app, handle, "office", Controls(unit="m"))
+    assert app.store.get(handle).cloud.metres_per_unit == 1
 
 
 def test_words_that_find_next_to_nothing_ask_which_axis_is_up(app, opened, monkeypatch):
@@ -414,8 +427,10 @@ def test_a_palette_colours_picture_legend_and_fallback_alike(app, opened):
         c = replace(words, look=parse_look(json.dumps({"palette": name})))
         screen = events.redraw(app, opened, c)
         (panel,), want = screen.scene["panels"], scene.rgb(palette[:3])
-        rgba = np.frombuffer(base64.b64decode(panel["classes"]), np.uint8).reshape(-1, 4)
-        assert (rgba[1:, :3] == want).all() and all(p in screen.legend for p in palette[:3])
+        rgba = np.frombuffer(base64.b64decode(panel["palette"]), np.uint8).reshape(-1, 4)
+        labels = np.frombuffer(base64.b64decode(panel["labels"]), "<u2")
+        assert set(labels.tolist()) == {1, 2, 3} and (rgba[:, :3] == want[labels - 1]).all()
+        assert all(p in screen.legend for p in palette[:3])
         assert [row["color"] for row in screen.scene["legend"]][:3] == list(palette[:3])
         plotly = events.redraw(app, opened, replace(c, look=replace(c.look, plotly=True)))
         drawn = [trace.marker.color for trace in plotly.figure.data]

@@ -112,7 +112,7 @@ def test_names_survive_in_csv():
 
 def test_layers_are_scored_once(monkeypatch):
     cloud = striped_cloud(300)
-    layer = Layer.of(FakeModel().encode(cloud))
+    layer = Layer(FakeModel().encode(cloud))
     truth = Scan("s", cloud, np.ones(300, np.int32), ("a",))
     first = scores.against(truth, layer, None)
     monkeypatch.setattr(s4token, "partition_score", None)

@@ -119,6 +119,20 @@ def test_the_mode_that_asks_nothing_is_zero_for_all():
     assert query.thresholds == (0.0, 0.0)
 
 
+def test_whole_numbers_decide_as_probabilities_do():
+    """What a page decides while a line is dragged is what the server says when it is let go."""
+    rng = np.random.default_rng(0)
+    share = np.linspace(0, 1, 101)
+    near = rng.choice(share, (4000, 4)) + rng.choice([-1e-5, -1e-7, 0, 1e-7, 1e-5], (4000, 4))
+    probability = np.concatenate([near, rng.random((4000, 4))]).clip(0, 1).astype(np.float32)
+    for asked in rng.choice(share, (20, 3)):
+        want = s4token.best_prompt(probability, asked)[0]
+        got = s4token.best_prompt(thresholds.whole(probability), thresholds.least(asked))[0]
+        rows = np.sort(probability, axis=1)
+        clear = (np.diff(rows, axis=1) > 2e-4).all(axis=1)  # 1e-4 apart is one whole number
+        assert (got == want)[clear].all() and clear.mean() > 0.5
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 def test_the_browser_decides_as_the_server_does():
     rng = np.random.default_rng(0)

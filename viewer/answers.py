@@ -6,11 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
-import numpy as np
-
 import s4token
 from s4token import PointCloud
-from viewer import thresholds
 from viewer.session import Layer, Query, Session
 from viewer.shared import App
 
@@ -41,9 +38,9 @@ def encoded(app: App, session: Session, tokenizer: str, factor: float, report: R
     if not encoding.seconds:
         encoding = replace(encoding, seconds={"encode": perf_counter() - start})
     report(0.95, "preparing answers")
-    # The first query pays for weights that all later ones share; let it be paid here.
-    s4token.point_scores(encoding, np.zeros((len(encoding.groups), 1), dtype=np.float32))
-    return session.with_layers({(tokenizer, factor): Layer.of(encoding)})
+    # The first query pays for what all later ones share; let it be paid here.
+    s4token.point_tokens(cloud, encoding.groups)
+    return session.with_layers({(tokenizer, factor): Layer(encoding)})
 
 
 def unless_changed(now: Session, before: Session, after: Session) -> Session:
@@ -66,7 +63,6 @@ def answered(app: App, session: Session, query: Query) -> Session:
         negatives=query.negatives,
         threshold=query.thresholds,
     )
-    answer = thresholds.answered(answer, session.layer)
     same = answer.classes == session.query.prompts
     return replace(
         session, query=query, answer=answer, hidden=session.hidden if same else frozenset()

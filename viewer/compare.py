@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 import s4token
-from viewer import answers, drawing, events, panels, scene, scores, thresholds
+from viewer import answers, drawing, events, panels, scene, scores
 from viewer.controls import Controls
 from viewer.events import Report, quiet
 from viewer.session import Layer, Session
@@ -161,14 +161,13 @@ def _panel(app: App, session: Session, tokenizer: str, c: Controls, choice: Choi
 
 def _answer(app: App, session: Session, layer: Layer) -> s4token.Segmentation:
     query = session.query
-    answer = s4token.segment(
+    return s4token.segment(
         app.model(),
         layer.encoding,
         query.prompts,
         negatives=query.negatives,
         threshold=query.thresholds,
     )
-    return thresholds.answered(answer, layer)
 
 
 def feature_agreement(layer: Layer, original: Layer) -> float:

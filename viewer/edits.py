@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +13,6 @@ import numpy as np
 from s4token import Superpoints
 from viewer import colors, suggest
 from viewer.corrections import Change, Corrections, UnchangedError, points_of
-from viewer.detail import packed_text
 from viewer.edit_messages import Edit, parse
 from viewer.files import Packed
 from viewer.overlay import corrected, divided, protected
@@ -79,6 +80,13 @@ def patch(found: Corrections, change: Change, session: Session, packed: Packed) 
         del out["own"]
         out["tokens"] = whole
     return out
+
+
+def packed_text(mask: np.ndarray, values: np.ndarray) -> str:
+    """Write a bit per point, lowest first, then the values of the points that are marked."""
+    bits = np.packbits(mask, bitorder="little")
+    data = zlib.compress(bits.tobytes() + values.tobytes(), 9)
+    return base64.b64encode(data).decode("ascii")
 
 
 def _whole(found: Corrections, index: np.ndarray, session: Session) -> list[list[int]] | None:

@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 
 import s4token
 from s4token import PointCloud
-from viewer import detail, drawing, edits, links, panels, scene, thresholds
+from viewer import drawing, edits, links, panels, scene, thresholds
 from viewer.answers import Report, answered, encoded, quiet, unless_changed
 from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
 from viewer.figures import Look
@@ -57,16 +57,20 @@ class Screen:
     heat_choices: tuple[str, ...] | None = None
     heat: str | None = None
     prompts: str | None = None
+    unit: str | None = None
+    up: str | None = None
 
 
 def open_room(app: App, handle: str, kind: str, c: Controls, report: Report = quiet) -> Screen:
-    """Open a bundled room by kind."""
+    """Open a bundled room by kind: z is up in it and its unit is the metre, whatever was chosen."""
     if kind not in ROOMS:
         raise ValueError(f"Scene: there is no room {kind!r:.40}; choose one of {', '.join(ROOMS)}.")
     name, seed = ROOMS[kind]
     report(0.0, f"Furnishing the {name.lower()}")
     scan = s4token.room(kind, seed)
-    return _open(app, handle, Session(name, scan.cloud, scan.classes, scan), c, report)
+    c = replace(c, up="z", unit=c.unit if c.unit == "m" else "")
+    screen = _open(app, handle, Session(name, scan.cloud, scan.classes, scan), c, report)
+    return replace(screen, unit=c.unit, up=c.up)
 
 
 def open_file(
@@ -363,8 +367,7 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
         figure, shown, visible = drawing.draw(session, c)
         return replace(screen, figure=figure, caption=panels.caption(session, c, shown, visible))
     visible = len(drawing.visible_points(session, c.cut))
-    # While annotating, what the model says lies below what a person said.
-    panel = scene.panel(app.files, asked if c.view == "Annotate" else session, c)
+    panel = scene.panel(app.files, asked, c)  # what a person said is drawn over it
     if c.view == "Labels":
         panel["fit"] = thresholds.fit(asked)
     drawn = scene.scene(app.files, session, [panel], c)
@@ -376,9 +379,4 @@ def _screen(app: App, handle: str, session: Session, c: Controls, status: str) -
         drawn |= {"own": edits.state(asked, found), "edit": c.view == "Annotate"}
     if drawn.get("edit"):
         drawn["neighbours"] = app.files.neighbours(session.layer)
-    coarse = 0
-    if "detail" in panel and panel["detail"] is None and session.answer is not None:
-        coarse = int(detail.differing(session.answer, panels.token_labels(session)).sum())
-    return replace(
-        screen, scene=drawn, caption=panels.caption(session, c, visible, visible, coarse)
-    )
+    return replace(screen, scene=drawn, caption=panels.caption(session, c, visible, visible))

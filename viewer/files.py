@@ -119,7 +119,6 @@ class Files:
         self._clouds: weakref.WeakKeyDictionary[PointCloud, Packed] = weakref.WeakKeyDictionary()
         self._tokens: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
         self._around: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
-        self._walks: weakref.WeakKeyDictionary[Layer, np.ndarray] = weakref.WeakKeyDictionary()
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
     def cloud(self, cloud: PointCloud) -> Packed:
@@ -177,16 +176,6 @@ class Files:
                 weakref.finalize(layer, path.unlink, missing_ok=True)
             key = written[layer]
         return {"key": key, "file": self.reference(key)}
-
-    def walk(self, layer: Layer, packed: Packed) -> np.ndarray:
-        """Return the points superpoint by superpoint, within each along the curve, (N,) int32."""
-        with self._lock:
-            if layer not in self._walks:
-                points = packed.order[packed.walk]
-                token = layer.nearest[points]
-                small = token.astype(np.uint16) if len(layer.encoding.groups) < 1 << 16 else token
-                self._walks[layer] = points[np.argsort(small, kind="stable")]
-            return self._walks[layer]
 
     def write(self, key: str, data: bytes) -> Path:
         """Write a file and return its path."""

@@ -32,7 +32,7 @@ def refined(layer: Layer, piece: np.ndarray) -> Layer:
     number = np.where(leads, parent, len(encoding.groups) - 1 + np.cumsum(~leads))
     groups = Groups.from_labels(number[where])
     features = encoding.features[parent[np.argsort(number)]]
-    return Layer.of(replace(encoding, groups=groups, features=features))
+    return Layer(replace(encoding, groups=groups, features=features))
 
 
 def divided(app: App, handle: str, session: Session) -> Session:

@@ -84,7 +84,8 @@ def settings(screen: Screen, values: Sequence[Any], sets: Mapping[str, Any]) -> 
     and is left alone.
     """
     carried = dict(zip(CONTROLS, values, strict=False))
-    found = {"view": screen.view, "heat": screen.heat, "prompts": screen.prompts, **sets}
+    answered = {name: getattr(screen, name) for name in ("view", "heat", "prompts", "unit", "up")}
+    found = {**answered, **sets}
     drawn = screen.figure is not None or screen.scene is not None
     pairs = {
         name: [was, was if found.get(name) is None else found[name]]

@@ -138,8 +138,8 @@ def _bool(value: bool) -> str:
     return "true" if value else "false"
 
 
-def caption(session: Session, c: Controls, shown: int, visible: int, coarse: int = 0) -> str:
-    """Write what the picture shows of how much; coarse: points drawn as their superpoint is."""
+def caption(session: Session, c: Controls, shown: int, visible: int) -> str:
+    """Write what the picture shows of how much."""
     assert session.cloud is not None
     parts = [f"{c.view}: showing {shown:,} of {visible:,} points"]
     if c.look.plotly:
@@ -147,8 +147,6 @@ def caption(session: Session, c: Controls, shown: int, visible: int, coarse: int
     total = len(session.cloud)
     if visible < total:
         parts.append(f"{total - visible:,} hidden by legend or cut")
-    if coarse:
-        parts.append(f"{coarse:,} points have a label of their own, drawn as their superpoint's")
     if c.view == "Tokens":
         parts = [f"Tokens: {len(session.layer.encoding.groups):,} centres, sized by extent"]
     elif c.view == "Superpoints" and session.layer.coverage < 1:

@@ -1,4 +1,4 @@
-"""From a session to what the browser draws: numbers per superpoint, and what differs from them."""
+"""From a session to what the browser draws: numbers per superpoint."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import numpy as np
 from plotly import colors as plotly_colors
 
 from s4token import Segmentation
-from viewer import colors, detail, panels
+from viewer import colors, panels
 from viewer.controls import Controls
 from viewer.files import Files
 from viewer.session import Session
 
 MODES = {"Colours": "colours", "Tokens": "tokens"}
 """How points are drawn in each view; all others take colours from the palette."""
-LABELLED = ("Labels", "Annotate")
-"""Views in which every point has the colour of its own label."""
 STEPS = 32
 """Colours that stand for a colour scale."""
 
@@ -87,27 +85,19 @@ def paint(session: Session, labels: np.ndarray, c: Controls) -> np.ndarray:
     """
     answer, layer = session.answer, session.layer
     out = np.full((len(labels), 4), 255, dtype=np.uint8)
-    if c.view == "Superpoints" or answer is None:
+    if c.view == "Superpoints" or (answer is None and c.view != "Labels"):
         out[:, :3] = rgb(colors.CLASSES)[layer.shade]
+    elif answer is None:
+        out[:, :3] = rgb([session.color(0)])
     elif c.view == "Heatmap" and c.heat is not None:
         column = answer.classes.index(c.heat)
         low, high = heat_range(answer, column, c.scale)
         share = np.clip((answer.scores[:, column] - low) / (high - low), 0, 1)
         out[:, :3] = HEAT[np.rint(255 * share).astype(int)]
     else:
-        out[:, :3] = class_colors(session)[labels, :3]
-    if answer is not None and session.hidden:
+        out[:, :3] = rgb([session.color(i) for i in range(len(answer.classes) + 1)])[labels]
+    if session.hidden:
         out[np.isin(labels, list(session.hidden)), 3] = 0
-    return out
-
-
-def class_colors(session: Session) -> np.ndarray:
-    """Return the colour of every label, (C + 1, 4) uint8; alpha 0: hidden."""
-    assert session.answer is not None
-    count = len(session.answer.classes) + 1
-    out = np.full((count, 4), 255, dtype=np.uint8)
-    out[:, :3] = rgb([session.color(label) for label in range(count)])
-    out[np.isin(np.arange(count), list(session.hidden)), 3] = 0  # classes may be gone by an undo
     return out
 
 
@@ -128,10 +118,6 @@ def panel(files: Files, session: Session, c: Controls, title: str = "") -> Scene
     if answer is not None:
         spec["names"] = ["unlabelled", *answer.classes]
         spec["labels"] = text(labels.astype("<u2"))
-    if answer is not None and (c.view in LABELLED or session.hidden):
-        spec["detail"] = detail.text_of(answer, labels, files.walk(layer, packed))
-        spec["classes"] = text(class_colors(session))
-        spec["detailed"] = c.view in LABELLED
     if c.view == "Heatmap" and answer is not None and c.heat is not None:
         column = answer.classes.index(c.heat)
         spec["scores"] = text(answer.scores[:, column].astype("<f4"))

@@ -16,9 +16,6 @@ from scipy.spatial import KDTree
 from s4token import Encoding, PointCloud, Scan, Segmentation, point_tokens
 from viewer.colors import PALETTES, label_color, neighbour_colors
 
-WEIGHTS_PER_POINT = 48
-"""Bytes that the library keeps per point of an encoding to carry token scores to points."""
-
 BYTES_PER_POINT = 8
 """Bytes of a layer per point: in which token it is, and the token's list of its points."""
 
@@ -31,18 +28,24 @@ Key = tuple[str, float]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Hold an encoding with what a picture needs of it.
-
-    token: (N,) int32 token that holds each point, the nearest where several do, -1 where none.
-    """
+    """Hold an encoding with what a picture needs of it."""
 
     encoding: Encoding
-    token: np.ndarray
 
-    @classmethod
-    def of(cls, encoding: Encoding) -> Layer:
-        """Derive the layer of an encoding."""
-        return cls(encoding, token_of_points(encoding))
+    @cached_property
+    def nearest(self) -> np.ndarray:
+        """Token whose features each point has, (N,) int32."""
+        return point_tokens(self.encoding.cloud, self.encoding.groups)
+
+    @cached_property
+    def token(self) -> np.ndarray:
+        """The same, (N,) int32, but -1 for points that no token holds."""
+        groups = self.encoding.groups
+        if groups.is_partition:
+            return self.nearest
+        token = np.full_like(self.nearest, -1)
+        token[groups.index] = self.nearest[groups.index]
+        return token
 
     @cached_property
     def centers(self) -> np.ndarray:
@@ -71,15 +74,8 @@ class Layer:
         return neighbour_colors(self.centers)
 
     @cached_property
-    def nearest(self) -> np.ndarray:
-        """Token of every point, (N,) int32: the one that holds it, else the nearest."""
-        if self.encoding.groups.is_partition:
-            return self.token
-        return np.where(self.token >= 0, self.token, point_tokens(self.encoding)).astype(np.int32)
-
-    @cached_property
     def held(self) -> np.ndarray:
-        """Points of every token, each counted once, at the nearest: (M,) int64."""
+        """Points that have every token's features, (M,) int64."""
         return np.bincount(self.nearest, minlength=len(self.encoding.groups))
 
     @cached_property
@@ -104,21 +100,6 @@ class Layer:
     def coverage(self) -> float:
         """Share of points that some token holds, in [0, 1]."""
         return float((self.token >= 0).mean())
-
-
-def token_of_points(encoding: Encoding) -> np.ndarray:
-    """Return the token that holds each point, (N,) int32; -1 for points in no token."""
-    groups, points = encoding.groups, encoding.cloud.points
-    if groups.is_partition:
-        return groups.labels
-    owner = np.repeat(np.arange(len(groups), dtype=np.int32), groups.sizes)
-    member = points[groups.index].astype(np.float64)
-    center = np.add.reduceat(member, groups.offsets[:-1]) / groups.sizes[:, None]
-    distance = ((member - center[owner]) ** 2).sum(axis=1)
-    order = np.argsort(-distance, kind="stable")  # the nearest is written last and stays
-    token = np.full(groups.n_points, -1, dtype=np.int32)
-    token[groups.index[order]] = owner[order]
-    return token
 
 
 @dataclass(frozen=True)
@@ -188,7 +169,7 @@ class Session:
 
     @cached_property
     def nbytes(self) -> int:
-        """Memory of all arrays, each counted once, and of the library's weights."""
+        """Memory of all arrays, each counted once."""
         clouds = [self.cloud, *(layer.encoding.cloud for layer in self.layers.values())]
         arrays: list[np.ndarray | None] = []
         for cloud in clouds:
@@ -196,15 +177,15 @@ class Session:
                 arrays += [cloud.points, cloud.colors, cloud.normals, *cloud.attributes.values()]
         for layer in self.layers.values():
             groups = layer.encoding.groups
-            arrays += [layer.token, layer.encoding.features, groups.index, groups.offsets]
+            arrays += [layer.token, layer.nearest, layer.encoding.features]
+            arrays += [groups.index, groups.offsets]
         if self.truth is not None:
             arrays += [self.truth.labels, self.truth.instances]
         if self.answer is not None:
             a = self.answer
             arrays += [a.labels, a.confidence, a.superpoints, a.scores]
         found = {_address(a): a.nbytes for a in arrays if a is not None}
-        points = sum(len(layer.token) for layer in self.layers.values())
-        return sum(found.values()) + WEIGHTS_PER_POINT * points
+        return sum(found.values())
 
 
 def _address(array: np.ndarray) -> int:
@@ -297,7 +278,7 @@ class Store:
     def check(self, session: Session) -> None:
         """Raise ValueError when a scan is too large for a page, before anything is made of it."""
         points = 0 if session.cloud is None else len(session.cloud)
-        self._fits(session.name, session.nbytes + (WEIGHTS_PER_POINT + BYTES_PER_POINT) * points)
+        self._fits(session.name, session.nbytes + BYTES_PER_POINT * points)
 
     def _fits(self, name: str, needed: int) -> None:
         if needed > self.session_budget:

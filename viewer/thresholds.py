@@ -1,7 +1,6 @@
 """Which points are sure enough: a threshold per prompt, dragged on the histogram of its scores.
 
-While a threshold is dragged the browser decides, per superpoint; when it is let go the server does,
-per point.
+While a threshold is dragged the browser decides, as the server does when it is let go.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import s4token
 from s4token import Segmentation
 from viewer import panels
 from viewer.scene import text
@@ -28,20 +26,16 @@ HIGH = 24
 
 
 def whole(values: Any) -> np.ndarray:
-    """Return probabilities as whole numbers, int32."""
-    return np.rint(np.asarray(values, dtype=np.float64) * STEPS).astype(np.int32)
+    """Return probabilities as whole numbers, int32; rounded down, so that no percent lies between.
 
-
-def answered(answer: Segmentation, layer: Layer) -> Segmentation:
-    """Return an answer with the mean probability of each superpoint's points.
-
-    That is what histograms count, and what a page decides with while a line is dragged; labels
-    stay those of single points.
+    Thresholds are percents, so whole numbers decide as probabilities do.
     """
-    assert answer.probability is not None
-    mean = s4token.token_scores(layer.encoding, answer.probability)
-    probability = (whole(mean) / STEPS).astype(np.float32)
-    return replace(answer, probability=probability, superpoints=layer.nearest)
+    return np.floor(np.asarray(values, dtype=np.float64) * STEPS).astype(np.int32)
+
+
+def least(thresholds: Any) -> np.ndarray:
+    """Return thresholds as whole numbers of the same kind, int32."""
+    return np.rint(np.asarray(thresholds, dtype=np.float64) * STEPS).astype(np.int32)
 
 
 def tuned(query: Query, action: str, label: Any, value: Any) -> Query:
@@ -85,7 +79,7 @@ def fit(session: Session) -> Mapping[str, Any] | None:
         return None
     return {
         "data": text(table),
-        "least": whole(query.thresholds).tolist(),
+        "least": least(query.thresholds).tolist(),
         "colors": [session.color(i) for i in range(count + 1)],
         "hidden": sorted(session.hidden),
     }

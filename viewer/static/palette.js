@@ -30,13 +30,12 @@ void main() {                // eye-dome lighting, Boucheny 2009
   relief = vec4(log2(all) / 0.48, 0.0, 0.0, 1.0);
 }`;
   const FRAGMENT = `
-uniform highp usampler2D ids, tokens, detail, own, instances;
-uniform highp sampler2D relief, colors, palette, labels, classes;
+uniform highp usampler2D ids, tokens, own, instances;
+uniform highp sampler2D relief, colors, palette, classes;
 uniform ivec2 origin, extent;
 uniform vec3 background;
 uniform int hovered, chosen; // superpoints, -1 none
 // MODE: 0 the scan's colours, 1 palette, 2 faint colours
-// DETAILED: whether single points may differ from their superpoint
 // EDITS: 0 no corrections, 1 draw them, 2 and fade the rest
 // OBJECTS: colours of instances instead of classes
 // OUTLINED: whether a superpoint is hovered or chosen
@@ -64,10 +63,6 @@ void main() {
     mine = int(raw & 0x7fffffffu);
 #if MODE == 1
     c = texelFetch(palette, ivec2(mine % WIDE, mine / WIDE), 0).rgb;
-#if DETAILED
-    uint single = texelFetch(detail, at, 0).r;
-    if (single > 0u) c = texelFetch(labels, ivec2(int(single) - 1, 0), 0).rgb;
-#endif
     if (raw > 0x7fffffffu) c = mix(vec3(0.60, 0.63, 0.65), background, 0.5);
 #else
     c = texelFetch(colors, at, 0).rgb;
@@ -171,7 +166,6 @@ void main() {
       const { hovered, chosen } = how;
       const pass = this.pass({
         MODE: how.mode,
-        DETAILED: how.mode === 1 && panel.differs && Boolean(panel.spec.detailed),
         EDITS: how.edits,
         OBJECTS: how.objects,
         OUTLINED: hovered >= 0 || chosen >= 0,

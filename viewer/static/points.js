@@ -13,15 +13,13 @@ uniform vec3 size;           // pixels at depth 1, least, most
 flat out uint id;
 flat out float wide;
 #if FILTERED                 // the legend hides some points
-uniform highp usampler2D tokens, detail, own;
-uniform highp sampler2D palette, labels, classes;
+uniform highp usampler2D tokens, own;
+uniform highp sampler2D palette, classes;
 const int WIDE = ${WIDE};
 bool hidden(int i) {
   ivec2 at = ivec2(i % WIDE, i / WIDE);
   uint label = texelFetch(own, at, 0).r & 127u;
   if (label > 0u) return texelFetch(classes, ivec2(int(label), 0), 0).a < 0.5;
-  int single = int(texelFetch(detail, at, 0).r);
-  if (single > 0) return texelFetch(labels, ivec2(single - 1, 0), 0).a < 0.5;
   int token = int(texelFetch(tokens, at, 0).r & 0x7fffffffu);
   return texelFetch(palette, ivec2(token % WIDE, token / WIDE), 0).a < 0.5;
 }
@@ -114,8 +112,7 @@ void main() {
      * Draw points [drawn, until) on top of what is there; from the first one on, clear before.
      * @param {number} until
      * @param {{view: Float32Array, cut: number[], spacing: number, scale: number, near: number,
-     *   filter: null | {tokens: any, detail: any, palette: any, labels: any, own: any,
-     *   classes: any}}} how
+     *   filter: null | {tokens: any, palette: any, own: any, classes: any}}} how
      */
     draw(until, how) {
       const { gl } = this;

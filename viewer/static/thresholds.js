@@ -1,5 +1,5 @@
-/* Thresholds dragged on histograms: picture and legend follow at once, decided here per superpoint;
-   when the line is let go the server decides per point. */
+/* Thresholds dragged on histograms: picture and legend follow at once, decided here as the server
+   decides when the line is let go. */
 (() => {
   const { bytes, dataTexture } = window.s4;
   const PAUSE = 350; // ms after the last key until the server is told
@@ -37,7 +37,6 @@
   /** Colour a panel by other thresholds. @param {any} viewer @param {any} panel @param {number[]} least */
   const relabel = (viewer, panel, least) => {
     const { fit } = panel.spec;
-    if (panel.differs) panel.differ(null); // single points follow when the line is let go
     const labels = decide(tableOf(panel.spec), least);
     const colors = fit.colors.map((hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)));
     labels.forEach((label, m) => {

@@ -1,7 +1,7 @@
 /* The component: one canvas with one or more panels of the same cloud under the same camera. */
 (() => {
   const { Camera, Drawing, Points, Panel, Colouring, Discs, Toolbar } = window.s4;
-  const { WIDE, dataTexture, inflate, make, kept, keep, fetched, forget } = window.s4;
+  const { WIDE, dataTexture, make, kept, keep, fetched, forget } = window.s4;
   const PIXELS = 8e6; // most device pixels of a canvas
 
   class Viewer extends Drawing {
@@ -86,17 +86,16 @@
       this.loading = true;
       try {
         if (fresh && this.cloud === null) this.bar.say("Loading points …");
-        const [cloud, around, details, ...ids] = await Promise.all([
+        const [cloud, around, ...ids] = await Promise.all([
           fetched(scene.cloud.file, scene.cloud.key),
           neighbours ? fetched(neighbours.file, neighbours.key) : null,
-          Promise.all(scene.panels.map((p) => (p.detail ? inflate(p.detail) : null))),
           ...scene.panels.map((p) => fetched(p.tokens.file, p.tokens.key)),
         ]);
         if (scene !== this.scene) return; // a newer one came meanwhile
         if (fresh) this.load(scene.cloud, cloud);
         this.walk = new Uint32Array(cloud, 12 * scene.cloud.count, scene.cloud.count);
         this.editor.around = new Uint32Array(around || []);
-        this.arrange(scene, ids, details);
+        this.arrange(scene, ids);
         this.measure = { name: fresh ? "shown" : "recoloured", began };
         window.s4.followLink(this);
       } catch (error) {
@@ -119,17 +118,17 @@
       forget();
     }
 
-    arrange(scene, ids, details) {
+    arrange(scene, ids) {
       const before = this.filterKey();
       while (this.panels.length > scene.panels.length) this.panels.pop().free();
       scene.panels.forEach((spec, i) => {
         if (!this.panels[i]) this.panels[i] = new Panel(this.gl);
         const panel = this.panels[i];
         if (panel.key !== spec.tokens.key) {
-          panel.members(spec.tokens.key, new Uint32Array(ids[i]), this.walk);
+          panel.members(spec.tokens.key, new Uint32Array(ids[i]));
           if (i === 0) this.chosen = this.editor.at = -1;
         }
-        panel.paint(spec, details[i]);
+        panel.paint(spec);
         panel.discs = spec.discs ? new Float32Array(window.s4.bytes(spec.discs).buffer) : null;
       });
       const up = scene.cloud.up;
