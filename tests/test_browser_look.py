@@ -200,15 +200,8 @@ def test_an_axis_that_is_told_turns_the_picture_and_asks_the_words_again(room):
         room.page.wait_for_function(
             f"window.s4.viewers['s4-canvas'].camera.up.join() === '{','.join(map(str, up))}'"
         )
-        assert room.page.locator("#s4-legend tbody tr").count() == 3
-    assert axis.input_value() == "z"
-    axis.focus()
-    room.page.keyboard.press("ArrowDown")
-    room.page.keyboard.press("Enter")
-    room.page.wait_for_function("window.s4.viewers['s4-canvas'].camera.up.join() === '0,1,0'")
-    room.redrawn(room.page.get_by_role("button", name="Office", exact=True).click)
+        room.page.wait_for_function("document.querySelectorAll('#s4-legend tbody tr').length === 3")
     room.page.wait_for_function("document.querySelector('#s4-up input').value === 'z'")
-    room.page.wait_for_function("window.s4.viewers['s4-canvas'].camera.up.join() === '0,0,1'")
 
 
 def test_the_sheet_of_keys_holds_the_keyboard_until_it_is_closed(room):
