@@ -54,15 +54,20 @@ def unless_changed(now: Session, before: Session, after: Session) -> Session:
     return replace(after, picked=now.picked if same else None)
 
 
-def answered(app: App, session: Session, query: Query) -> Session:
-    """Return the session with the answer to a query."""
-    answer = s4token.segment(
+def answer_of(app: App, layer: Layer, query: Query) -> s4token.Segmentation:
+    """Return the answer to a query on a layer."""
+    return s4token.segment(
         app.model(),
-        session.layer.encoding,
+        layer.encoding,
         query.prompts,
         negatives=query.negatives,
         threshold=query.thresholds,
     )
+
+
+def answered(app: App, session: Session, query: Query) -> Session:
+    """Return the session with the answer to a query."""
+    answer = answer_of(app, session.layer, query)
     same = answer.classes == session.query.prompts
     return replace(
         session, query=query, answer=answer, hidden=session.hidden if same else frozenset()

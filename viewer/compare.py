@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-import s4token
 from viewer import answers, drawing, events, panels, scene, scores
 from viewer.controls import Controls
 from viewer.events import Report, quiet
@@ -134,11 +133,13 @@ def _panel(app: App, session: Session, tokenizer: str, c: Controls, choice: Choi
     }
     shown, answer = replace(session, tokenizer=tokenizer), None
     if session.answer is not None:
-        answer = _answer(app, session, layer)
+        answer = answers.answer_of(app, layer, session.query)
         shown = replace(shown, answer=answer)
         row["labelled_percent"] = 100 * float((answer.labels > 0).mean())
         if factor != 1:
-            same = float((answer.labels == _answer(app, session, original).labels).mean())
+            same = float(
+                (answer.labels == answers.answer_of(app, original, session.query).labels).mean()
+            )
             row["same_label_percent"] = 100 * same
     if factor != 1:
         row["same_feature_cosine"] = feature_agreement(layer, original)
@@ -157,17 +158,6 @@ def _panel(app: App, session: Session, tokenizer: str, c: Controls, choice: Choi
         f'<ul class="s4-notes">{notes}</ul>' if notes else ""
     )
     return Panel(drawn, figure, numbers, row)
-
-
-def _answer(app: App, session: Session, layer: Layer) -> s4token.Segmentation:
-    query = session.query
-    return s4token.segment(
-        app.model(),
-        layer.encoding,
-        query.prompts,
-        negatives=query.negatives,
-        threshold=query.thresholds,
-    )
 
 
 def feature_agreement(layer: Layer, original: Layer) -> float:
