@@ -26,7 +26,7 @@ import torch
 
 from benchmarks import results
 from s4token.backbone import FrozenCLIP, build
-from s4token.describe import TokenInputs, describe, quarter_turns
+from s4token.describe import TokenInputs, describe, turned
 from s4token.io import read, write
 from s4token.model import LEVELS, S4Token, load
 from s4token.multiview import VIEWS, encode_views
@@ -61,7 +61,8 @@ def grouped(
     clock = [time.perf_counter()]
     levels = grouping.levels(cloud, [round(level * tokens) for level in LEVELS])
     clock.append(time.perf_counter())
-    inputs = [describe(cloud, level, normalise=normalise) for level in levels]
+    described = (describe(cloud, level, normalise=normalise) for level in levels)
+    inputs = [turned(level, quarters) for quarters, level in enumerate(described)]
     clock.append(time.perf_counter())
     for level in levels[1:]:
         regroup(cloud, np.zeros((len(level), model.clip.embed_dim)), level, levels[0])
@@ -73,11 +74,8 @@ def grouped(
 
 
 def through(model: S4Token, tokenizer: str, inputs: Sequence[TokenInputs]) -> list[torch.Tensor]:
-    """Return unit features of every level, the mean over quarter turns, on the CPU."""
-    rows = [
-        model.encode_inputs(tokenizer, quarter_turns(level))[1].float().mean(dim=0)
-        for level in inputs
-    ]
+    """Return unit features of every level, on the CPU."""
+    rows = [model.encode_inputs(tokenizer, [level])[1][0].float() for level in inputs]
     return [torch.nn.functional.normalize(row, dim=-1).cpu() for row in rows]
 
 
@@ -169,7 +167,7 @@ def measure(
     small = room("office", 0, points=room_points).cloud
     warm_up(large, device)
     start = time.perf_counter()
-    found: Row = {"weights": WEIGHTS, "turns": 4, "repeats": repeats}
+    found: Row = {"weights": WEIGHTS, "repeats": repeats}
     found |= {key: [] for key in ("grouped", "transformed", "multiview", "shipped")}
 
     def add(key: str, rows: Sequence[Row]) -> None:

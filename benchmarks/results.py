@@ -307,8 +307,10 @@ def on_gpu(found: dict[str, Any]) -> list[str]:
     if machine["load_average"] is not None:
         how += f", load average {machine['load_average']} at the end"
     how += f" (`python -m benchmarks.gpu`). Weights: {found['weights']}. An encoding reads "
-    how += f"{', '.join(map(str, tokens))} tokens in {found['turns']} turns each. Seconds; "
-    how += f"transformer and teacher the median of {found['repeats']} runs. MB: the "
+    how += f"{', '.join(map(str, tokens))} tokens"
+    # As encodings did that were measured before each level was read once.
+    how += f" in {found['turns']} turns each" if "turns" in found else ""
+    how += f". Seconds; transformer and teacher the median of {found['repeats']} runs. MB: the "
     how += "GPU's (on a CPU the process's) most, with weights."
     seconds = lambda row, *keys: [_number(row[f"{k}_s"], 3) for k in keys]  # noqa: E731
     cpu = {row["tokenizer"]: row for row in found["grouped"]}

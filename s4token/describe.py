@@ -195,16 +195,13 @@ def _lengths(
     return np.stack([radius, plan, (upper - lower)[:, 2], *ends], axis=1)
 
 
-def quarter_turns(inputs: TokenInputs) -> list[TokenInputs]:
-    """Return the inputs of the cloud turned about the vertical by 0, 90, 180 and 270 degrees."""
-    out = [inputs]
-    for _ in range(3):
-        last = out[-1]
-        samples, centers = last.samples.copy(), last.centers.copy()
-        for turned, source in ((samples, last.samples), (centers, last.centers)):
-            turned[..., 0], turned[..., 1] = -source[..., 1], source[..., 0]
-        out.append(replace(inputs, samples=samples, centers=centers))
-    return out
+def turned(inputs: TokenInputs, quarters: int) -> TokenInputs:
+    """Return the inputs of the cloud turned about the vertical by so many times 90 degrees."""
+    samples, centers = inputs.samples.copy(), inputs.centers.copy()
+    for rows in (samples, centers):
+        for _ in range(quarters % 4):
+            rows[..., 0], rows[..., 1] = -rows[..., 1], rows[..., 0].copy()
+    return replace(inputs, samples=samples, centers=centers)
 
 
 def _surroundings(centers: np.ndarray, normal_up: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from torch import nn
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP
 from s4token.compiling import stage
-from s4token.describe import Normalise, TokenInputs, describe, quarter_turns
+from s4token.describe import Normalise, TokenInputs, describe, turned
 from s4token.grouping import KNN, Radius
 from s4token.propagation import regroup
 from s4token.superpoints import Superpoints
@@ -30,7 +30,7 @@ from s4token.types import Encoding, Groups, PointCloud
 
 TokenizerName = Literal["superpoint", "knn", "radius"]
 Progress = Callable[[float, str], object]
-LEVELS = (1.0, 0.5, 0.25)
+LEVELS = (1.0, 2.0, 0.5, 0.25)
 """Token counts, to the budget, of the groupings that an encoding averages; its own comes first."""
 SHAPES = 8
 """Small clouds that a GPU reads at a time."""
@@ -133,9 +133,9 @@ class S4Token(nn.Module):
     ) -> Encoding:
         """Encode a cloud into one text-aligned unit vector per token.
 
-        Features are averaged over four quarter turns about the vertical, because no direction in
-        plan is special, and over ``LEVELS`` of tokens, because no size is. How large things are in
-        metres is estimated where the cloud does not say its unit.
+        Features are averaged over ``LEVELS`` of tokens, because no size is special, each turned
+        about the vertical by another quarter, because no direction in plan is. How large things are
+        in metres is estimated where the cloud does not say its unit.
         count: tokens, instead of the number the tokenizer was trained with.
         progress: called with the fraction done and the name of the stage that begins.
         Raises ValueError when this checkpoint has no such tokenizer.
@@ -149,7 +149,7 @@ class S4Token(nn.Module):
         groups = levels[0]
         clock.append(time.perf_counter())
         say(0.6, f"describing {len(groups):,} tokens")
-        described = [describe(cloud, level, normalise=normalise) for level in levels]
+        described = _described(cloud, levels, normalise)
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
         features = np.zeros((len(groups), self.clip.embed_dim))
@@ -157,12 +157,12 @@ class S4Token(nn.Module):
         for level, inputs in zip(levels, described, strict=True):
             with self._precision():
                 pooled, each, size = self.encode_inputs(
-                    tokenizer, quarter_turns(inputs), [cloud.metres_per_unit] * 4
+                    tokenizer, [inputs], [cloud.metres_per_unit]
                 )
             sizes.append(size.cpu())
-            own = _mean_direction(each)
+            own = each[0].float().cpu().numpy()
             features += own if level is groups else regroup(cloud, own, level, groups)
-            whole = whole + _mean_direction(pooled)
+            whole += pooled[0].float().cpu().numpy()
         clock.append(time.perf_counter())
         say(1.0, "encoded")
         stages = ("grouping", "describing", "transformer")
@@ -192,9 +192,8 @@ class S4Token(nn.Module):
         grouping = self.grouping(tokenizer)
         normalise = self.tokenizations[tokenizer].normalise
 
-        def described(cloud: PointCloud) -> list[list[TokenInputs]]:
-            levels = _levels(grouping, cloud)
-            return [quarter_turns(describe(cloud, g, normalise=normalise)) for g in levels]
+        def described(cloud: PointCloud) -> list[TokenInputs]:
+            return _described(cloud, _levels(grouping, cloud), normalise)
 
         def alone(cloud: PointCloud) -> np.ndarray:
             return self._whole(tokenizer, [described(cloud)], [cloud.metres_per_unit])
@@ -210,15 +209,16 @@ class S4Token(nn.Module):
         return np.concatenate(found)
 
     def _whole(
-        self, tokenizer: str, shapes: Sequence[Any], units: Sequence[float | None]
+        self,
+        tokenizer: str,
+        shapes: Sequence[Sequence[TokenInputs]],
+        units: Sequence[float | None],
     ) -> Float[np.ndarray, "B E"]:
-        """Return unit features of clouds, described for every level and turn."""
+        """Return unit features of clouds, described for every level."""
         whole = np.zeros((len(shapes), self.clip.embed_dim))
         for level in zip(*shapes, strict=True):
-            turned = [unit for unit, turns in zip(units, level, strict=True) for _ in turns]
             with self._quickest():
-                pooled = self.encode_inputs(tokenizer, list(itertools.chain(*level)), turned)[0]
-            whole += _mean_direction(pooled.unflatten(0, (len(shapes), -1)).transpose(0, 1))
+                whole += self.encode_inputs(tokenizer, level, units)[0].float().cpu().numpy()
         return _unit(whole)
 
     def _precision(self) -> AbstractContextManager[object]:
@@ -312,6 +312,14 @@ def _levels(grouping: Superpoints | KNN | Radius, cloud: PointCloud) -> list[Gro
     return grouping.levels(cloud, counts)
 
 
+def _described(
+    cloud: PointCloud, levels: Sequence[Groups], normalise: Normalise
+) -> list[TokenInputs]:
+    """Return what a tokenizer is told of every level, each from another side."""
+    described = (describe(cloud, level, normalise=normalise) for level in levels)
+    return [turned(inputs, quarters) for quarters, inputs in enumerate(described)]
+
+
 def _unit(features: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(features, axis=-1, keepdims=True)
     return (features / np.maximum(length, 1e-12)).astype(np.float32)
@@ -320,10 +328,6 @@ def _unit(features: np.ndarray) -> np.ndarray:
 def _geometric_mean(values: torch.Tensor) -> float | None:
     mean = values.log().mean().exp().item()
     return mean if math.isfinite(mean) else None
-
-
-def _mean_direction(features: torch.Tensor) -> np.ndarray:
-    return _unit(features.float().mean(dim=0).cpu().numpy())
 
 
 def load(

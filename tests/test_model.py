@@ -11,9 +11,9 @@ import torch
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build
-from s4token.describe import describe, quarter_turns
+from s4token.describe import describe, turned
 from s4token.grouping import KNN, Radius
-from s4token.model import SHAPES, S4Token, Tokenization, _levels, load
+from s4token.model import SHAPES, S4Token, Tokenization, _described, _levels, load
 from s4token.superpoints import Superpoints
 from s4token.types import PointCloud
 
@@ -55,36 +55,20 @@ def test_count_and_batches(tiny_model, room_cloud):
     torch.testing.assert_close(whole[0], alone[0], atol=1e-5, rtol=1e-5)
 
 
-def test_an_encoding_is_the_mean_over_turns_and_levels(tiny_model, room_cloud):
+def test_an_encoding_is_the_mean_over_levels_each_from_another_side(tiny_model, room_cloud):
     unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
-    levels = Superpoints(16).levels(room_cloud, [4, 8, 16])
+    levels = Superpoints(16).levels(room_cloud, [16, 32, 8, 4])
     features, whole = 0, 0
-    for level in levels:
-        inputs = quarter_turns(describe(room_cloud, level))
-        pooled, each = (
-            f.numpy().mean(axis=0) for f in tiny_model.encode_inputs("superpoint", inputs)[:2]
-        )
-        points = unit(each)[level.labels]
-        features = features + np.array([points[members].mean(axis=0) for members in levels[2]])
-        whole = whole + unit(pooled)
+    for level, degrees in zip(levels, (0, 90, 180, 270), strict=True):
+        inputs = turned(describe(room_cloud, level), degrees // 90)
+        pooled, each = (f.numpy()[0] for f in tiny_model.encode_inputs("superpoint", [inputs])[:2])
+        points = each[level.labels]
+        features = features + np.array([points[members].mean(axis=0) for members in levels[0]])
+        whole = whole + pooled
     encoding = tiny_model.encode(room_cloud, count=16)
-    assert (encoding.groups.labels == levels[2].labels).all()
+    assert (encoding.groups.labels == levels[0].labels).all()
     np.testing.assert_allclose(encoding.features, unit(features), atol=5e-5)
     np.testing.assert_allclose(encoding.global_feature, unit(whole), atol=1e-5)
-
-
-def test_quarter_turns_of_the_scan_change_nothing(tiny_model, room_cloud):
-    x, y, z = room_cloud.points.T
-    turned = replace(room_cloud, points=np.stack([-y, x, z], axis=1))
-    first = tiny_model.encode(room_cloud)
-    groups = first.groups
-    inputs = (describe(c, groups) for c in (room_cloud, turned))
-    _, features, _ = zip(
-        *(tiny_model.encode_inputs("superpoint", quarter_turns(i)) for i in inputs), strict=True
-    )
-    a, b = (torch.nn.functional.normalize(f.mean(dim=0), dim=-1) for f in features)
-    # Not exactly: which 32 points stand for a token follows a fixed direction.
-    assert (a * b).sum(dim=-1).min() > 0.98
 
 
 @pytest.mark.parametrize("tokenizer", ["superpoint", "knn", "radius"])
@@ -235,18 +219,16 @@ def test_many_shapes_are_encoded_as_one_by_one(tiny_model, room_cloud, tokenizer
     alike = found @ np.stack(one_by_one).T
     assert alike.diagonal().min() > 0.999 and torch.get_num_threads() == threads
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
-    together = tiny_model._whole(tokenizer, *_described(tiny_model, clouds, tokenizer))
+    together = tiny_model._whole(tokenizer, *_given(tiny_model, clouds, tokenizer))
     assert (found * together).sum(axis=1).min() > 0.999  # as a GPU reads them: padded
     assert tiny_model.encode_shapes([], tokenizer=tokenizer).shape == (0, 32)
 
 
-def _described(model, clouds, tokenizer):
+def _given(model, clouds, tokenizer):
     """Return what a GPU is given of several clouds at a time."""
     grouping, how = model.grouping(tokenizer), model.tokenizations[tokenizer].normalise
-    turns = [
-        [quarter_turns(describe(c, g, normalise=how)) for g in _levels(grouping, c)] for c in clouds
-    ]
-    return turns, [cloud.metres_per_unit for cloud in clouds]
+    shapes = [_described(cloud, _levels(grouping, cloud), how) for cloud in clouds]
+    return shapes, [cloud.metres_per_unit for cloud in clouds]
 
 
 @pytest.mark.gpu

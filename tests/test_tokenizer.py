@@ -16,9 +16,9 @@ from s4token.describe import (
     SHAPE_CHANNELS,
     TokenInputs,
     describe,
-    quarter_turns,
     token_centers,
     token_pitch,
+    turned,
 )
 from s4token.grouping import KNN, Radius
 from s4token.superpoints import Superpoints
@@ -160,14 +160,13 @@ def test_up_is_turned_to_z(up):
 
 def test_quarter_turns_are_those_of_the_cloud():
     groups = Superpoints(20)(cloud())
-    turns = quarter_turns(describe(cloud(), groups))
-    assert len(turns) == 4
+    turns = [turned(describe(cloud(), groups), quarters) for quarters in range(4)]
     x, y, z = cloud().points.T
-    for turned, plan in zip(turns, ((x, y), (-y, x), (-x, -y), (y, -x)), strict=True):
+    for turn, plan in zip(turns, ((x, y), (-y, x), (-x, -y), (y, -x)), strict=True):
         expected = describe(replace(cloud(), points=np.stack([*plan, z], axis=1)), groups)
-        np.testing.assert_allclose(turned.centers, expected.centers, atol=1e-5)
-        np.testing.assert_allclose(turned.shape, expected.shape, atol=1e-4)
-        heights = [np.sort(i.samples[..., 2].mean(axis=1)) for i in (turned, expected)]
+        np.testing.assert_allclose(turn.centers, expected.centers, atol=1e-5)
+        np.testing.assert_allclose(turn.shape, expected.shape, atol=1e-4)
+        heights = [np.sort(i.samples[..., 2].mean(axis=1)) for i in (turn, expected)]
         np.testing.assert_allclose(*heights, atol=0.2)
     np.testing.assert_array_equal(turns[0].samples[..., 0], -turns[2].samples[..., 0])
     np.testing.assert_array_equal(turns[1].samples[..., 0], -turns[0].samples[..., 1])
