@@ -47,6 +47,7 @@ def training_verbs(verb: Any) -> None:
     sub.add_argument("--steps", type=int)
     sub.add_argument("--batch", type=int, help="scenes per step")
     sub.add_argument("--lr", type=float, help="peak learning rate")
+    sub.add_argument("--seed", type=int, help="of what every step draws (default: 0)")
     sub.add_argument("--threads", type=int)
 
     sub = verb("average", _average, "average two trainings, of which one went on from the other")
@@ -82,6 +83,7 @@ def _small_clip_verbs(verb: Any) -> None:
     sub.add_argument("--batch", type=int, help="pictures per step")
     sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
     sub.add_argument("--lr", type=float, help="peak learning rate")
+    sub.add_argument("--seed", type=int, help="of what every step draws (default: 0)")
     sub.add_argument("--threads", type=int)
 
 
@@ -151,7 +153,7 @@ def _pretrain_clip(options: argparse.Namespace) -> None:
         str(options.text),
         go_on=options.go_on,
         growing=options.growing,
-        **_overrides(options, "steps", "batch", "scenes", "lr"),
+        **_overrides(options, "steps", "batch", "scenes", "lr", "seed"),
     )
     metrics = pretrain_clip(
         config,
@@ -184,7 +186,8 @@ def _pretrain(options: argparse.Namespace) -> None:
     bank = options.bank or options.work / "bank"
     weights = ("distillation", "masked", "clustering", "alignment")
     config = PretrainConfig(
-        start=str(options.start or ""), **_overrides(options, "steps", "batch", "lr", *weights)
+        start=str(options.start or ""),
+        **_overrides(options, "steps", "batch", "lr", "seed", *weights),
     )
     if options.data:
         made = Bank(bank, data=_data(options), metres_per_unit=UNITS.get(options.unit))
