@@ -331,10 +331,10 @@ def bed(rng: Rng) -> Piece:
     The bedding is the bed, as labelled scans have it; the pillows are too, four times in ten.
     """
     wide, long = float(rng.choice([0.9, 1.2, 1.4, 1.6, 1.8, 2.0])), rng.uniform(1.95, 2.15)
-    frame = m.wood(rng) if rng.random() < 0.6 else m.upholstery(rng)
+    frame = pick(rng, m.wood, m.wood, m.wood, m.upholstery, m.white)(rng)
     base, thick = rng.uniform(0.12, 0.4), rng.uniform(0.12, 0.3)
     sheets = m.white(rng) if rng.random() < 0.6 else m.fabric(rng)
-    cover = m.fabric(rng) if rng.random() < 0.6 else sheets
+    cover = m.fabric(rng) if rng.random() < 0.5 else sheets
     parts = [cushion(sheets, (wide, long, thick), (0, 0, base), rng.uniform(5, 14))]
     parts += _bed_frame(rng, frame, cover, wide, long, base)
     if rng.random() < 0.85:
