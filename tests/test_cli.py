@@ -50,7 +50,7 @@ def test_segment_keeps_points_and_labels_all_at_threshold_zero(scan, tmp_path):
 
 
 def test_a_camera_frame_is_labelled_as_before_once_its_axis_is_told(scan, tmp_path, capsys):
-    _, cloud = scan
+    cloud = s4token.read(scan[0])  # with the colours that a file holds
     x, y, z = cloud.points.T
     path, prompts = tmp_path / "frame.ply", ("chair", "table", "floor", "wall")
     s4token.write(path, replace(cloud, points=np.stack([x, -z, y], axis=1)))
@@ -62,7 +62,7 @@ def test_a_camera_frame_is_labelled_as_before_once_its_axis_is_told(scan, tmp_pa
         found.append(PlyData.read(out)["vertex"]["label"])
     model = s4token.load()
     upright = s4token.segment(model, model.encode(cloud), prompts, threshold=0).labels
-    assert (found[0] == found[1]).all() and (found[0] == upright).mean() > 0.97
+    assert (found[0] == found[1]).all() and (found[0] == upright).mean() > 0.99
     assert (found[2] == upright).mean() < 0.9
 
 
