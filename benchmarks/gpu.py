@@ -26,7 +26,7 @@ import torch
 
 from benchmarks import results
 from s4token.backbone import FrozenCLIP, build
-from s4token.describe import TokenInputs, describe, turned
+from s4token.describe import TokenInputs, describe_levels
 from s4token.io import read, write
 from s4token.model import LEVELS, S4Token, load
 from s4token.multiview import VIEWS, encode_views
@@ -61,8 +61,7 @@ def grouped(
     clock = [time.perf_counter()]
     levels = grouping.levels(cloud, [round(level * tokens) for level in LEVELS])
     clock.append(time.perf_counter())
-    described = (describe(cloud, level, normalise=normalise) for level in levels)
-    inputs = [turned(level, quarters) for quarters, level in enumerate(described)]
+    inputs = describe_levels(cloud, levels, normalise)
     clock.append(time.perf_counter())
     for level in levels[1:]:
         regroup(cloud, np.zeros((len(level), model.clip.embed_dim)), level, levels[0])

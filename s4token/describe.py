@@ -7,6 +7,7 @@ to the cloud's height), so that the same cloud in other units gives the same num
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -202,6 +203,14 @@ def turned(inputs: TokenInputs, quarters: int) -> TokenInputs:
         for _ in range(quarters % 4):
             rows[..., 0], rows[..., 1] = -rows[..., 1], rows[..., 0].copy()
     return replace(inputs, samples=samples, centers=centers)
+
+
+def describe_levels(
+    cloud: PointCloud, levels: Sequence[Groups], normalise: Normalise
+) -> list[TokenInputs]:
+    """Measure several groupings of a cloud, each seen from another side: no side is special."""
+    described = (describe(cloud, groups, normalise=normalise) for groups in levels)
+    return [turned(inputs, quarters) for quarters, inputs in enumerate(described)]
 
 
 def _surroundings(centers: np.ndarray, normal_up: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from torch import nn
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP
 from s4token.compiling import stage
-from s4token.describe import Normalise, TokenInputs, describe, turned
+from s4token.describe import Normalise, TokenInputs, describe_levels
 from s4token.grouping import KNN, Radius
 from s4token.propagation import regroup
 from s4token.superpoints import Superpoints
@@ -149,7 +149,7 @@ class S4Token(nn.Module):
         groups = levels[0]
         clock.append(time.perf_counter())
         say(0.6, f"describing {len(groups):,} tokens")
-        described = _described(cloud, levels, normalise)
+        described = describe_levels(cloud, levels, normalise)
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
         features = np.zeros((len(groups), self.clip.embed_dim))
@@ -193,7 +193,7 @@ class S4Token(nn.Module):
         normalise = self.tokenizations[tokenizer].normalise
 
         def described(cloud: PointCloud) -> list[TokenInputs]:
-            return _described(cloud, _levels(grouping, cloud), normalise)
+            return describe_levels(cloud, _levels(grouping, cloud), normalise)
 
         def alone(cloud: PointCloud) -> np.ndarray:
             return self._whole(tokenizer, [described(cloud)], [cloud.metres_per_unit])
@@ -310,14 +310,6 @@ def _levels(grouping: Superpoints | KNN | Radius, cloud: PointCloud) -> list[Gro
     """Return the groups, and then those of the other levels."""
     counts = [max(1, round(level * grouping.count)) for level in LEVELS]
     return grouping.levels(cloud, counts)
-
-
-def _described(
-    cloud: PointCloud, levels: Sequence[Groups], normalise: Normalise
-) -> list[TokenInputs]:
-    """Return what a tokenizer is told of every level, each from another side."""
-    described = (describe(cloud, level, normalise=normalise) for level in levels)
-    return [turned(inputs, quarters) for quarters, inputs in enumerate(described)]
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ import torch
 
 from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build
-from s4token.describe import describe, turned
+from s4token.describe import describe, describe_levels, turned
 from s4token.grouping import KNN, Radius
-from s4token.model import SHAPES, S4Token, Tokenization, _described, _levels, load
+from s4token.model import SHAPES, S4Token, Tokenization, _levels, load
 from s4token.superpoints import Superpoints
 from s4token.types import PointCloud
 
@@ -227,7 +227,7 @@ def test_many_shapes_are_encoded_as_one_by_one(tiny_model, room_cloud, tokenizer
 def _given(model, clouds, tokenizer):
     """Return what a GPU is given of several clouds at a time."""
     grouping, how = model.grouping(tokenizer), model.tokenizations[tokenizer].normalise
-    shapes = [_described(cloud, _levels(grouping, cloud), how) for cloud in clouds]
+    shapes = [describe_levels(cloud, _levels(grouping, cloud), how) for cloud in clouds]
     return shapes, [cloud.metres_per_unit for cloud in clouds]
 
 

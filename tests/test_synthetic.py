@@ -66,7 +66,7 @@ def furnished(kind, seed=0, objects=()):
 @pytest.mark.parametrize("kind", ROOM_KINDS)
 def test_room_is_a_complete_scan_of_its_kind(kind):
     found = set()
-    for seed in range(2):
+    for seed in range(4):
         scan = room(kind, seed, points=5000)
         assert 3500 < len(scan.cloud) <= 5000
         assert scan.labels.min() >= 1 and scan.instances.min() >= 1
