@@ -191,13 +191,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stated = {"scenes": len(study.paths), "held_out": len(study.held), "steps": options.steps}
     found: dict[str, Any] = {"model": s4token.load().description, "ablation": {}}
     found["stated"] = stated | {"seeds": options.seeds, "scales": SCALES}
-    found["machine"] = {"device": "cpu", "cores": os.cpu_count()}
     for part in options.parts:
         found["ablation"][part] = []
         for row in getattr(study, part)():
             print(json.dumps(row), flush=True)
             found["ablation"][part].append(row)
-            found["machine"]["load_average"] = round(os.getloadavg()[0], 1)
+            found["machine"] = results.machine()
             draft = options.json.with_name(f".{options.json.name}.{os.getpid()}")
             draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
             draft.replace(options.json)

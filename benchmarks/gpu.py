@@ -205,12 +205,8 @@ def warm_up(cloud: PointCloud, device: str) -> None:
 def machine(device: str) -> Row:
     """Say what ran it."""
     on_gpu = torch.device(device).type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(device) if on_gpu else device,
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
-        "torch": torch.__version__,
-    }
+    name = torch.cuda.get_device_name(device) if on_gpu else device
+    return results.machine(name) | {"torch": torch.__version__}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

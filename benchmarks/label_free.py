@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -85,22 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row in rows:
         print(json.dumps(row), flush=True)
     learned = f"{model.recipe['steps']} steps on {model.recipe['scenes']} scenes"
-    document = {
-        "model": model.description,
-        "stated": {
-            "text": f"{learned} by {', '.join(model.recipe['objectives'])}, seed "
-            f"{model.recipe['seed']}; no name was read. Seconds are those after the grouping."
-        },
-        "machine": {
-            "device": "cpu",
-            "cores": os.cpu_count(),
-            "load_average": round(os.getloadavg()[0], 1),
-        },
-        "ablation": {"label-free": rows},
-    }
-    path = results.HERE / "label_free.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return results.main([])
+    stated = f"{learned} by {', '.join(model.recipe['objectives'])}, seed {model.recipe['seed']}; "
+    stated += "no name was read. Seconds are those after the grouping."
+    return results.keep_study("label_free.json", model, stated, {"label-free": rows})
 
 
 if __name__ == "__main__":

@@ -55,10 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     model = load(options.checkpoint, options.device)
     found: dict[str, Any] = {"rows": [], "objects": measure(model, options.pack, options.probed)}
-    load_average = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
     found["model"] = model.description
-    found["machine"] = {"device": options.device, "cores": os.cpu_count()}
-    found["machine"]["load_average"] = load_average
+    found["machine"] = results.machine(options.device)
     draft = options.json.with_name(f".{options.json.name}.{os.getpid()}")
     draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     os.replace(draft, options.json)

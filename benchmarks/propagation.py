@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -98,19 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = {name: score[way] for name, score in found.items()}
             rows.append({"variant": f"{tokenizer}: {way}", **row})
             print(json.dumps(rows[-1]), flush=True)
-    document = {
-        "model": model.description,
-        "stated": {"text": f"Sizes estimated; rooms: {len(rooms)}, furnished and scanned here."},
-        "machine": {
-            "device": "cpu",
-            "cores": os.cpu_count(),
-            "load_average": round(os.getloadavg()[0], 1),
-        },
-        "ablation": {"propagation": rows},
-    }
-    path = results.HERE / "ablation_propagation.json"
-    path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return results.main([])
+    stated = f"Sizes estimated; rooms: {len(rooms)}, furnished and scanned here."
+    return results.keep_study("ablation_propagation.json", model, stated, {"propagation": rows})
 
 
 if __name__ == "__main__":

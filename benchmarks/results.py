@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -24,6 +25,27 @@ DOCS = HERE.parent / "docs"
 BASELINES = ("random", "majority", "geometry")
 COLORS = {"superpoint": "#d1495b", "knn": "#00798c", "radius": "#edae49", "multiview": "#3d5a80"}
 Row = dict[str, Any]
+
+
+def machine(device: str = "cpu") -> Row:
+    """Say what a benchmark runs on, and how busy that is; call it at the end."""
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    return {"device": device, "cores": os.cpu_count(), "load_average": load}
+
+
+def keep_study(name: str, model: Any, stated: str, parts: dict[str, list[Row]]) -> int:
+    """Write a study of one run to benchmarks/``name``, and the document anew.
+
+    model: the S4Token that was studied; stated: what stands over its tables; parts: a table each.
+    """
+    found = {
+        "model": model.description,
+        "stated": {"text": stated},
+        "machine": machine(),
+        "ablation": parts,
+    }
+    (HERE / name).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return main([])
 
 
 def load(folder: Path = HERE) -> dict[str, dict[str, Any]]:

@@ -162,6 +162,19 @@ def test_check_says_what_is_missing(tmp_path, capsys):
     assert "3 files of 2 scans" in capsys.readouterr().err
 
 
+def test_trainings_take_a_seed(tmp_path, monkeypatch):
+    """What is asked for reaches the recipe; nothing else is asked of the trainings here."""
+    seeds = []
+    keep = lambda config: seeds.append(config.seed) or {}  # noqa: E731
+    monkeypatch.setattr("s4token.clip_pretrain.pretrain_clip", lambda c, *a, **k: keep(c))
+    monkeypatch.setattr("s4token.pretrain.pretrain_all", lambda _, c, *a, **k: keep(c))
+    files = ["--bank", str(tmp_path), "--out", str(tmp_path / "out.safetensors")]
+    clip = ["pretrain-clip", *files, "--pack", "objects.npz", "--text", "text.safetensors"]
+    for number, words in enumerate((clip, ["pretrain", *files])):
+        assert main([*words, "--seed", str(7 + number)]) == 0 and main(words) == 0
+    assert seeds == [7, 0, 8, 0]
+
+
 WHOLE = {
     "s3dis": (trees.s3dis, "area5", 68),
     "modelnet40": (trees.modelnet40, "train", 9843),

@@ -107,6 +107,15 @@ def test_reading_at_full_size_is_measured_as_it_is_said(tmp_path):
     assert f"| resident memory, scans read: 3 | {found['resident_mb']['3']:,} MB |" in text
 
 
+def test_a_study_of_one_run_is_kept(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "HERE", tmp_path)
+    monkeypatch.setattr(results, "main", lambda _: 0)
+    parts = {"ways": [{"variant": "broad", "house mIoU": 12.34}]}
+    assert results.keep_study("a.json", tiny_model, "Sizes estimated.", parts) == 0
+    text = results.document(results.load(tmp_path), PUBLISHED)
+    assert "Sizes estimated." in text and "| broad | 12.3 |" in text and "cores, load" in text
+
+
 def test_a_gpu_is_measured_as_it_is_said(tiny_model, room_cloud, tmp_path):
     """On a CPU with a tiny CLIP: the rows of the document are the figures that were measured."""
     rows = {"grouped": [], "transformed": []}
