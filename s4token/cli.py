@@ -68,6 +68,7 @@ def _parser() -> _Parser:
     sub.add_argument("--views", type=int, help="pictures that the 2D teacher looks at")
     sub.add_argument("--threshold", type=float, help="least confidence; 0 labels every point")
     sub.add_argument("--count", type=int, help="number of tokens")
+    sub.add_argument("--levels", type=int, help="token counts to average: 1 (quickest) to 4")
     _up_option(sub)
     unit_option(sub)
     model_options(sub)
@@ -135,6 +136,8 @@ def _segment(options: argparse.Namespace) -> None:
         raise ValueError("--clip: no tokenizer is trained for it; add --engine multiview")
     if options.engine != "multiview" and (options.images or options.views):
         raise ValueError("--images, --views: for the 2D teacher; add --engine multiview")
+    if options.engine == "multiview" and options.levels is not None:
+        raise ValueError("--levels: the 2D teacher has none; leave it out")
     if options.views is not None and options.views < 1:
         raise ValueError(f"--views: expected at least 1, got {options.views}")
     model = loaded_model(options)
@@ -151,8 +154,9 @@ def _segment(options: argparse.Namespace) -> None:
             images=options.images,
         )
     else:
+        how = {} if options.levels is None else {"levels": options.levels}
         encoding = model.encode(
-            cloud, tokenizer=options.tokenizer, count=options.count, progress=say
+            cloud, tokenizer=options.tokenizer, count=options.count, progress=say, **how
         )
     for note in encoding.notes:
         print(f"note: {note}", file=sys.stderr)

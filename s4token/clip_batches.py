@@ -27,6 +27,9 @@ MEAN_COLOR, COLOR_SPREAD, COLOURED = slice(11, 14), slice(14, 17), 18
 EXPOSURES = 0.25
 """Spread of the log of exposures that augmentation draws for a scene."""
 
+REPAINTED = 0.3
+"""Share of the names in a scene that augmentation recolours by themselves."""
+
 ROUGHEST = 0.15
 """Most noise that augmentation adds to the places of samples, in radii of their token."""
 
@@ -195,9 +198,18 @@ def named_tokens(path: Path, tokenizer: str, ids: Mapping[str, int]) -> NamedTok
 
 
 def augment_tokens(
-    samples: Tensor, shape: Tensor, centers: Tensor, generator: torch.Generator
+    samples: Tensor,
+    shape: Tensor,
+    centers: Tensor,
+    generator: torch.Generator,
+    names: Tensor | None = None,
+    count: int = 0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn scenes about the vertical, mirror, roughen, recolour or discolour them, as tokens."""
+    """Turn scenes about the vertical, mirror, roughen, recolour or discolour them, as tokens.
+
+    names: (B, T) int64 of ``count``, what each token is mostly called. Some names of a scene are
+    recoloured by themselves, because a sofa may have any colour: what is called alike, alike.
+    """
     batch = len(samples)
     uniform, normal = random_on(generator)
     angle = uniform(batch) * 2 * torch.pi
@@ -214,17 +226,40 @@ def augment_tokens(
     centers[..., :2] = torch.einsum("bij,btj->bti", turn, centers[..., :2])
     seen = (uniform(batch, 1, 1) > 0.05).float()
     tint, shift = _recolouring(batch, generator)
-    tint, shift = tint * seen, shift * seen
-    samples[..., COLOR] = samples[..., COLOR] @ tint[:, None] + shift[:, None]
-    shape[..., MEAN_COLOR] = shape[..., MEAN_COLOR] @ tint + shift
+    tint, shift = (tint * seen)[:, None], (shift * seen)[:, None]
+    if names is not None:
+        tint, shift = _after(_recoloured_names(names, count, generator), (tint, shift))
+    samples[..., COLOR] = samples[..., COLOR] @ tint + shift
+    mean, spread = shape[..., None, MEAN_COLOR], shape[..., None, COLOR_SPREAD]
+    shape[..., MEAN_COLOR] = (mean @ tint + shift)[:, :, 0]
     # As if channels varied by themselves; what a turned hue does to their spread is not known here.
-    shape[..., COLOR_SPREAD] = (shape[..., COLOR_SPREAD] ** 2 @ tint**2).sqrt()
+    shape[..., COLOR_SPREAD] = (spread**2 @ tint**2).sqrt()[:, :, 0]
     shape[..., COLOURED] = shape[..., COLOURED] * seen[..., 0]
     return samples, shape, centers
 
 
-def _recolouring(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw what is done to the colours of each scene: ``x @ (B, 3, 3) + (B, 1, 3)``.
+Recolouring = tuple[Tensor, Tensor]
+"""A matrix (..., 3, 3) and a shift (..., 1, 3): what is done to colours, ``x @ matrix + shift``."""
+
+
+def _after(first: Recolouring, then: Recolouring) -> Recolouring:
+    return first[0] @ then[0], first[1] @ then[0] + then[1]
+
+
+def _recoloured_names(names: Tensor, count: int, generator: torch.Generator) -> Recolouring:
+    """Draw a recolouring for every token, (B, T, 3, 3) and (B, T, 1, 3): one per scene and name."""
+    batch = len(names)
+    uniform, _ = random_on(generator)
+    tint, shift = _recolouring(batch * count, generator)
+    still = (uniform(batch * count, 1, 1) > REPAINTED).float()
+    tint = torch.lerp(tint, torch.eye(3, device=tint.device), still)
+    shift = shift * (1 - still)
+    row = torch.arange(batch, device=names.device)[:, None] * count + names
+    return tint[row], shift[row]
+
+
+def _recolouring(batch: int, generator: torch.Generator) -> Recolouring:
+    """Draw what is done to the colours of each of a batch, (B, 3, 3) and (B, 1, 3).
 
     Another exposure, light (gain and shift by channel), hue (a turn about the grey axis) and
     saturation.

@@ -129,6 +129,7 @@ class S4Token(nn.Module):
         *,
         tokenizer: str = "superpoint",
         count: int | None = None,
+        levels: int = len(LEVELS),
         progress: Progress | None = None,
     ) -> Encoding:
         """Encode a cloud into one text-aligned unit vector per token.
@@ -137,24 +138,27 @@ class S4Token(nn.Module):
         about the vertical by another quarter, because no direction in plan is. How large things are
         in metres is estimated where the cloud does not say its unit.
         count: tokens, instead of the number the tokenizer was trained with.
+        levels: how many of ``LEVELS``, from the first on. One is about a third of the work.
         progress: called with the fraction done and the name of the stage that begins.
-        Raises ValueError when this checkpoint has no such tokenizer.
+        Raises ValueError when this checkpoint has no such tokenizer, or for levels there are not.
         """
+        if not 1 <= levels <= len(LEVELS):
+            raise ValueError(f"levels: expected 1 to {len(LEVELS)}, got {levels}")
         grouping = self.grouping(tokenizer, count)
         normalise = self.tokenizations[tokenizer].normalise
         say = progress or (lambda fraction, stage: None)
         clock = [time.perf_counter()]
         with stage(say, f"grouping {len(cloud):,} points ({tokenizer})"):
-            levels = _levels(grouping, cloud)
-        groups = levels[0]
+            groupings = _levels(grouping, cloud, levels)
+        groups = groupings[0]
         clock.append(time.perf_counter())
         say(0.6, f"describing {len(groups):,} tokens")
-        described = describe_levels(cloud, levels, normalise)
+        described = describe_levels(cloud, groupings, normalise)
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
         features = np.zeros((len(groups), self.clip.embed_dim))
         whole, sizes = np.zeros(self.clip.embed_dim), []
-        for level, inputs in zip(levels, described, strict=True):
+        for level, inputs in zip(groupings, described, strict=True):
             with self._precision():
                 pooled, each, size = self.encode_inputs(
                     tokenizer, [inputs], [cloud.metres_per_unit]
@@ -176,7 +180,7 @@ class S4Token(nn.Module):
             _unit(whole),
             tokenizer=tokenizer,
             seconds={s: b - a for s, a, b in zip(stages, clock, clock[1:], strict=False)},
-            notes=self._notes(cloud, len(groups), grouping.count),
+            notes=self._notes(cloud, len(groups), grouping.count, levels),
             metres_per_unit=unit,
         )
 
@@ -232,7 +236,7 @@ class S4Token(nn.Module):
             return torch.autocast("cpu", torch.bfloat16)
         return self._precision()
 
-    def _notes(self, cloud: PointCloud, tokens: int, wanted: int) -> tuple[str, ...]:
+    def _notes(self, cloud: PointCloud, tokens: int, wanted: int, levels: int) -> tuple[str, ...]:
         notes = []
         if not self.trained:
             notes.append("untrained tokenizer: labels are meaningless")
@@ -240,6 +244,8 @@ class S4Token(nn.Module):
             notes.append("the scan has no colours: read as mid grey, expect weaker labels")
         if tokens < wanted:
             notes.append(f"{tokens:,} tokens instead of {wanted:,}: the scan has no more")
+        if levels < len(LEVELS):
+            notes.append(f"levels: {levels} of {len(LEVELS)} averaged: quicker, and less exact")
         return tuple(notes)
 
     @torch.no_grad()
@@ -306,9 +312,11 @@ def _core_each() -> Iterator[ThreadPoolExecutor]:
         torch.set_num_threads(cores)  # what a thread sets counts for those that start later
 
 
-def _levels(grouping: Superpoints | KNN | Radius, cloud: PointCloud) -> list[Groups]:
+def _levels(
+    grouping: Superpoints | KNN | Radius, cloud: PointCloud, levels: int = len(LEVELS)
+) -> list[Groups]:
     """Return the groups, and then those of the other levels."""
-    counts = [max(1, round(level * grouping.count)) for level in LEVELS]
+    counts = [max(1, round(level * grouping.count)) for level in LEVELS[:levels]]
     return grouping.levels(cloud, counts)
 
 

@@ -165,7 +165,9 @@ class SceneMemory:
         weight = parts[..., 0] if self.names else parts.new_zeros(at.shape)
         share = share / share.sum(dim=-1, keepdim=True).clamp(min=1e-6)
         pitch = self._pitch[scenes]
-        inputs = augment_tokens(c.samples[at].float(), c.shape[at], c.centers[at], generator)
+        described = c.samples[at].float(), c.shape[at], c.centers[at]
+        called = names[..., 0] if self.names else None
+        inputs = augment_tokens(*described, generator, called, self.names)
         more = {k: _unpadded(column[at].float(), full) for k, column in self._of_tokens.items()}
         more |= {k: column[scenes].float() for k, column in self._of_scenes.items()}
         told = told_in_training(pitch, generator)

@@ -87,6 +87,20 @@ def test_segment_with_other_tokenizers_and_engine(scan, tmp_path, extra):
     assert len(PlyData.read(out)["vertex"]["label"]) == len(cloud)
 
 
+def test_segment_on_one_level_says_so(scan, tmp_path, capsys):
+    path = scan[0]
+    out = tmp_path / "quick.ply"
+    verb = ["segment", str(path), "--prompts", "chair", "floor", "--out", str(out)]
+    assert main([*verb, "--levels", "1"]) == 0
+    assert "note: levels: 1 of 4 averaged" in capsys.readouterr().err
+    notes = json.loads(out.with_suffix(".json").read_text())["provenance"]["notes"]
+    assert any("levels: 1 of 4" in note for note in notes)
+    found = PlyData.read(out)["vertex"]["label"]
+    model = s4token.load()
+    alone = model.encode(s4token.read(path), levels=1)
+    assert (found == s4token.segment(model, alone, ["chair", "floor"]).labels).all()
+
+
 def test_labels_survive_a_change_of_units(scan, tmp_path):
     path, cloud = scan
     labels = []
@@ -299,6 +313,7 @@ def test_convert_and_render(scan, tmp_path):
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+MULTIVIEW = ["--engine", "multiview"]
 PHOTOGRAPHS = ["--engine", "multiview", "--images", "nowhere"]
 BAD = [
     (["segment", "SCAN", "--prompts", "", "--out", "OUT.ply"], "prompts"),
@@ -306,6 +321,11 @@ BAD = [
     (["segment", "SCAN", "--prompts", "a", "--out", "OUT.xyz"], "--out"),
     (["segment", "SCAN", "--prompts", "a", "--out", "nowhere/OUT.ply"], "nowhere"),
     (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--threshold", "2"], "threshold"),
+    (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--levels", "5"], "1 to 4"),
+    (
+        ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--levels", "1", *MULTIVIEW],
+        "--levels",
+    ),
     (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--device", "tpu7"], "device"),
     (
         ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--checkpoint", "no.safetensors"],

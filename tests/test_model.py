@@ -71,6 +71,19 @@ def test_an_encoding_is_the_mean_over_levels_each_from_another_side(tiny_model, 
     np.testing.assert_allclose(encoding.global_feature, unit(whole), atol=1e-5)
 
 
+def test_one_level_is_what_the_transformer_says_of_it_and_is_noted(tiny_model, room_cloud):
+    inputs = describe(room_cloud, Superpoints(16)(room_cloud))
+    whole, each, _ = tiny_model.encode_inputs("superpoint", [inputs])
+    encoding = tiny_model.encode(room_cloud, count=16, levels=1)
+    np.testing.assert_allclose(encoding.features, each[0], atol=1e-6)
+    np.testing.assert_allclose(encoding.global_feature, whole[0], atol=1e-6)
+    assert any("levels: 1 of 4" in note for note in encoding.notes)
+    assert not any("levels" in note for note in tiny_model.encode(room_cloud, count=16).notes)
+    for levels in (0, 5):
+        with pytest.raises(ValueError, match="levels: expected 1 to 4"):
+            tiny_model.encode(room_cloud, levels=levels)
+
+
 @pytest.mark.parametrize("tokenizer", ["superpoint", "knn", "radius"])
 @pytest.mark.parametrize(
     "points",

@@ -26,6 +26,7 @@ from s4token.bank import (
     tokens_path,
 )
 from s4token.clip_batches import (
+    REPAINTED,
     NamedTokens,
     augment,
     augment_tokens,
@@ -477,6 +478,22 @@ def test_a_token_is_recoloured_as_its_samples_are_and_grey_by_the_light_alone():
         new[:, 2:, :, 3:6].flatten(1, 2) - new[:, 2:, :, 3:6].mean((1, 2))[:, None]
     )
     assert hue[:, 2].min() < 0.1 < hue[:, 2].max()
+
+
+def test_what_is_called_alike_is_recoloured_alike_and_apart_from_the_rest():
+    generator = torch.Generator().manual_seed(0)
+    samples, shape = torch.rand(1, 1, 32, 7), torch.rand(1, 1, 22)
+    shape[..., 11:14] = samples[..., 3:6].mean(dim=2)
+    samples, shape = samples.expand(300, 3, -1, -1), shape.expand(300, 3, -1)
+    named = torch.tensor([[4, 0, 4]]).expand(300, -1)
+    new, told, _ = augment_tokens(samples, shape, torch.zeros(300, 3, 3), generator, named, 5)
+    torch.testing.assert_close(told[..., 11:14], new[..., 3:6].mean(dim=2))
+    tint = told[..., 11:17]
+    torch.testing.assert_close(tint[:, 2], tint[:, 0])
+    apart = ((tint[:, 1] - tint[:, 0]).abs() > 1e-3).any(dim=-1)
+    # Discoloured scenes are grey throughout.
+    expected = 0.95 * (1 - (1 - REPAINTED) ** 2)
+    assert abs(apart.float().mean() - expected) < 0.1
 
 
 def test_another_exposure_changes_white_more_than_black():
