@@ -38,6 +38,7 @@ from s4token.clip_batches import (
 )
 from s4token.datasets import objects
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
+from s4token.hypernyms import Hypernyms
 from s4token.metrics import score_of
 from s4token.model import TOKENIZATIONS
 from s4token.objectives.alignment import Alignment
@@ -100,20 +101,30 @@ class _Trainer:
     """What one step needs: the tower, tokenizers in front of it, the names and their vectors."""
 
     def __init__(
-        self, config: ClipPretrainConfig, clip: FrozenCLIP, names: list[str], frequency: Tensor
+        self,
+        config: ClipPretrainConfig,
+        clip: FrozenCLIP,
+        hypernyms: Hypernyms,
+        frequency: Tensor,
     ) -> None:
-        self.config, self.clip, self.names = config, clip, names
-        self.words = name_vectors(clip, names).to(clip.device)
+        self.config, self.clip, self.hypernyms = config, clip, hypernyms
+        self.names = hypernyms.names
+        self.words = name_vectors(clip, self.names).to(clip.device)
         self.tokenizers = nn.ModuleDict(
             {t: TOKENIZATIONS[t].tokenizer(clip.width) for t in TOKENIZATIONS}
         ).to(clip.device)
         self.alignment = Alignment(
             self.words,
-            frequency.float(),
+            hypernyms.frequency(frequency.float()),
             scale=config.scale,
             prior=config.prior,
             cosine=config.cosine_weight,
         )
+
+    def cosine(self, features: Tensor) -> Tensor:
+        """Return (..., C) with all names, but far below all others with what no scene is called."""
+        cosine = features.float() @ self.words.T
+        return cosine.masked_fill(self.hypernyms.alone, -2)
 
     def pictures(
         self, images: Tensor, labels: Tensor, generator: torch.Generator
@@ -122,7 +133,7 @@ class _Trainer:
         with torch.autocast(self.clip.device.type, torch.bfloat16):
             pooled, dense = self.clip.encode_image(images)
         share, known = patch_targets(labels, self.clip.grid, len(self.names))
-        compete = self.alignment.competitors(share, generator)
+        compete = self.alignment.competitors(share, generator) & ~self.hypernyms.alone
         weight = known * (known > 0.25)
         return {
             "dense": self.alignment(dense.float(), share, weight, compete),
@@ -130,13 +141,14 @@ class _Trainer:
         }
 
     def tokens(
-        self, tokenizer: str, b: TokenBatch, generator: torch.Generator
+        self, tokenizer: str, b: TokenBatch, rng: np.random.Generator, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """Align tokens of scenes, and estimate how large they are."""
         with torch.autocast(self.clip.device.type, torch.bfloat16):
             embeddings, size = self.tokenizers[tokenizer](*b.inputs, b.valid, b.told)
             pooled, features = self.clip.encode_tokens(embeddings, b.valid)
-        named = b.share, b.weight, self.alignment.competitors(b.share, generator)
+        share, silent = self.hypernyms.called(b.share, rng, generator)
+        named = share, b.weight, self.alignment.competitors(share, generator) & ~silent
         out = {
             tokenizer: self.alignment(features.float(), *named),
             f"{tokenizer}_global": self.alignment.whole(pooled.float(), *named),
@@ -199,10 +211,10 @@ def pretrain_clip(
     paths = finished_scenes(bank)
     if not paths:
         raise ValueError(f"{bank}: no scene-*.npz with its tokens; build the bank first")
-    names = sorted({o.category for o in named} | bank_names(paths))
-    lessons = BankMemory(bank, names, clip.device, config.held_out)
+    hypernyms = Hypernyms({o.category for o in named} | bank_names(paths), clip.device)
+    lessons = BankMemory(bank, hypernyms.names, clip.device, config.held_out)
     lessons.add(paths)
-    trainer = _Trainer(config, clip, names, lessons.frequency())
+    trainer = _Trainer(config, clip, hypernyms, lessons.frequency())
     if config.go_on:
         beside = tokenizers_path(Path(config.text))
         state, _ = checkpoint.load(beside, kind="tokenizers")
@@ -220,7 +232,7 @@ def pretrain_clip(
         tokenizer, share = str(rng.choice(tuple(TOKENIZATIONS))), rng.uniform(config.keep, 1)
         chosen = draw_scenes(lessons.counts, config.scenes, rng)
         batch = lessons.tokens[tokenizer].batch(chosen, share, rng, generator)
-        losses |= trainer.tokens(tokenizer, batch, generator)
+        losses |= trainer.tokens(tokenizer, batch, rng, generator)
         pictures = losses["dense"] + 0.5 * losses["global"]
         tokens = losses[tokenizer] + 0.5 * losses[f"{tokenizer}_global"]
         total = pictures + config.token_weight * tokens
@@ -234,7 +246,7 @@ def pretrain_clip(
     held = [p for p, out in zip(paths, held_scenes(paths, config.held_out), strict=True) if out]
     metrics = _evaluate(trainer, held) | _evaluate_tokens(trainer, held)
     unseen = [named[i] for i in np.flatnonzero(split(len(named), HELD_OUT, HELD_SEED))]
-    metrics |= _evaluate_objects(trainer, Objects(unseen, names, clip.image_size))
+    metrics |= _evaluate_objects(trainer, Objects(unseen, trainer.names, clip.image_size))
     metrics |= {"scenes": float(len(lessons.counts)), "held_out_scenes": float(len(held))}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     _save(config, trainer, metrics, out, knows_metres=lessons.knows_metres)
@@ -282,7 +294,7 @@ def _evaluate(trainer: _Trainer, paths: Sequence[Path]) -> dict[str, float]:
         with torch.autocast(device.type, torch.bfloat16):
             _, dense = trainer.clip.encode_image(images)
         share, known = patch_targets(labels.long(), trainer.clip.grid, count)
-        guess = (dense.float() @ trainer.words.T).argmax(dim=-1)
+        guess = trainer.cosine(dense).argmax(dim=-1)
         truth, clear = share.argmax(dim=-1), known > 0.5
         total += torch.bincount(truth[clear], minlength=count)
         hit += torch.bincount(truth[clear & (guess == truth)], minlength=count)
@@ -302,13 +314,13 @@ def _evaluate_objects(trainer: _Trainer, things: Objects) -> dict[str, float]:
         images = np.stack([things.draw(number, rng) for _ in range(4)])
         seen = torch.from_numpy(images).to(trainer.clip.device)
         pooled = trainer.clip.encode_image(seen)[0].mean(dim=0)
-        score = trainer.words @ pooled
+        score = trainer.cosine(pooled)
         ranks.append(int((score > score[truth]).sum()))
     rank = np.array(ranks)
     return {
         "object_top1": 100 * float((rank < 1).mean()),
         "object_top5": 100 * float((rank < 5).mean()),
-        "names": float(len(trainer.names)),
+        "names": float((~trainer.hypernyms.alone).sum()),
     }
 
 
