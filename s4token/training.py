@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import json
 import math
@@ -269,6 +270,7 @@ def processes() -> tuple[int, int]:
     if world > 1 and not dist.is_initialized():
         both = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(both, timeout=timedelta(hours=2))
+        atexit.register(dist.destroy_process_group)  # its threads, left alone, can abort the end
     return (dist.get_rank(), world) if world > 1 else (0, 1)
 
 

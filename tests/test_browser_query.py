@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -193,15 +194,24 @@ def test_a_labelled_upload_with_a_foreign_name_is_compared_and_exported(browser,
 
 
 @contextlib.contextmanager
-def delayed(seen: Visit) -> Iterator[None]:
-    """Keep the next event on its way until the block ends; those after it pass."""
+def delayed(seen: Visit) -> Iterator[Callable[[], None]]:
+    """Keep the next event on its way until the block ends; those after it pass.
+
+    Yields a function that waits until there is such an event: a busy page sends it when it can.
+    """
     held: list[Any] = []
 
     def hold(route: Any) -> None:
         route.continue_() if held else held.append(route)
 
+    def wait() -> None:
+        until = time.monotonic() + 60
+        while not held and time.monotonic() < until:
+            seen.page.wait_for_timeout(20)
+        assert held, "the block must have asked the server for something"
+
     seen.page.route("**/queue/join**", hold)
-    yield
+    yield wait
     assert len(held) == 1, "the block must have asked the server for something"
     held[0].continue_()
     seen.page.unroute("**/queue/join**")
@@ -213,10 +223,10 @@ def test_a_slow_answer_leaves_what_was_chosen_since(room):
     page = room.page
     view = page.locator("#s4-view")
     cut = page.locator("#s4-cut input[type=number]")
-    with delayed(room):
+    with delayed(room) as asked:
         cut.fill("60")
         cut.press("Enter")
-        page.wait_for_timeout(300)
+        asked()
         view.get_by_text("Heatmap", exact=True).click()
     page.locator("#s4-caption").get_by_text(re.compile("^Heatmap:")).wait_for()
     room.settle()
@@ -225,9 +235,9 @@ def test_a_slow_answer_leaves_what_was_chosen_since(room):
 
     room.view("Labels")
     _, box = line(room, 1)
-    with delayed(room):  # another event than the choice of a view: the two answers race
+    with delayed(room) as asked:  # another event than the choice of a view: the two answers race
         page.mouse.click(box["x"] + 0.8 * box["width"], box["y"] + 8)
-        page.wait_for_timeout(300)
+        asked()
         room.view("Colours")
     room.status("of the points have a label")
     page.locator("#s4-caption").get_by_text(re.compile("^Colours:")).wait_for()
