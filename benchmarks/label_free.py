@@ -4,9 +4,10 @@
 
 STUDENT is a checkpoint of ``pretrain --bank BANK --work WORK`` without ``--alignment``, with the
 CLIP of its training beside it. Both answer on the same 512 superpoints of labelled scans, and on
-the tokens of the scenes of BANK that were kept apart. Seconds are those after the grouping, which
-both need; on the first scan also through CLIPs of other sizes, whose weights are random: what they
-say means nothing there, only the time. Writes benchmarks/label_free.json, and docs/results.md anew.
+the tokens of the scenes of BANK that were kept apart, which it holds on one level alone. Seconds
+are those after the grouping, which both need; on the first scan also through CLIPs of other sizes,
+whose weights are random: what they say means nothing there, only the time. Writes
+benchmarks/label_free.json, and docs/results.md anew.
 """
 
 from __future__ import annotations

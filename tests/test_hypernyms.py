@@ -38,13 +38,17 @@ def test_a_name_that_is_a_word_as_well_competes_as_any_other():
     assert alone == set(taught.names) - OWN and "plant" not in alone
 
 
-@pytest.mark.parametrize("word", ["furniture", "clutter"])
-def test_members_are_called_by_the_word_in_some_scenes(word):
+@pytest.mark.parametrize(
+    ("word", "members", "tokens"),
+    [
+        ("furniture", {"chair", "table"}, [0, 2]),
+        ("clutter", {"cup", "teddy bear", "plant"}, [1]),
+    ],
+)
+def test_members_are_called_by_the_word_in_some_scenes(word, members, tokens):
     taught = Hypernyms(OWN, CPU)
     number = {name: at for at, name in enumerate(taught.names)}
-    taught.odds = np.array(
-        [float(taught.words[i] == number[word]) for i in range(len(taught.words))]
-    )
+    taught.odds = (np.array(taught.words) == number[word]).astype(float)
     share = torch.zeros(2000, 3, len(number))
     share[:, 0, number["chair"]] = share[:, 1, number["cup"]] = share[:, 2, number["table"]] = 0.75
     share[:, :, number["wall"]] = 0.25
@@ -54,9 +58,6 @@ def test_members_are_called_by_the_word_in_some_scenes(word):
     torch.testing.assert_close(called.sum(dim=-1), torch.ones(2000, 3))
     renamed = (called != share).flatten(1).any(dim=1)
     assert abs(renamed.float().mean() - module.RENAMED) < 0.04
-    tokens, members = {"furniture": ([0, 2], {"chair", "table"})}.get(
-        word, ([1], {"cup", "teddy bear", "plant"})
-    )
     assert (called[renamed][:, tokens, number[word]] == 0.75).all()
     rest = [i for i in range(3) if i not in tokens]
     assert (called[renamed][:, rest] == share[renamed][:, rest]).all()
@@ -71,9 +72,8 @@ def test_members_are_called_by_the_word_in_some_scenes(word):
 def test_frequencies_by_hand():
     taught = Hypernyms({"wall", "chair", "table"}, CPU)
     assert [taught.names[i] for i in taught.words] == ["seat", "furniture"]
-    of_names = torch.tensor(
-        [{"wall": 8.0, "chair": 3.0, "table": 1.0}.get(n, 0) for n in taught.names]
-    )
+    each = {"wall": 8.0, "chair": 3.0, "table": 1.0}
+    of_names = torch.tensor([each.get(name, 0.0) for name in taught.names])
     met = dict(zip(taught.names, taught.frequency(of_names).tolist(), strict=True))
     assert met == pytest.approx(
         {"wall": 8, "chair": 3, "table": 1, "seat": 0.3 * 3 / 4, "furniture": 0.3 * 4 * 3 / 4}
