@@ -3,11 +3,11 @@
     python -m benchmarks.label_free STUDENT SCAN [SCAN ...] --bank BANK --work WORK
 
 STUDENT is a checkpoint of ``pretrain --bank BANK --work WORK`` without ``--alignment``, with the
-CLIP of its training beside it. Both answer on the same 512 superpoints of labelled scans, and on
-the tokens of the scenes of BANK that were kept apart, which it holds on one level alone. Seconds
-are those after the grouping, which both need; on the first scan also through CLIPs of other sizes,
-whose weights are random: what they say means nothing there, only the time. Writes
-benchmarks/label_free.json, and docs/results.md anew.
+CLIP of its training beside it. Both answer on superpoints of labelled scans, and on the tokens of
+the scenes of BANK that were kept apart, which it describes but once. Times are those after the
+grouping, which both need; on the first scan also through CLIPs of other sizes, whose weights are
+random: what they say means nothing there, only the time. Writes benchmarks/label_free.json, and
+docs/results.md anew.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
@@ -32,45 +33,53 @@ from s4token.multiview import encode_views
 from s4token.pretrain import PretrainConfig, lesson, teach
 from s4token.types import Encoding
 
-ROLES = {"student": len(LEVELS), "student, one level": 1, "teacher": 0}
-"""Who answers, and on how many levels."""
+TEACHER = "teacher"
+STUDENTS = {
+    "student": (512, len(LEVELS)),
+    "student, one level": (512, 1),
+    "student, one level of 256": (256, 1),
+}
+"""Tokens and levels."""
+ROLES = (*STUDENTS, TEACHER)
+TIMES = 3
 
 
-def encoded(
-    model: s4token.S4Token, cloud: s4token.PointCloud, levels: int
-) -> tuple[Encoding, float]:
-    """Return what student or teacher (0 levels) makes of a cloud, and seconds after grouping."""
-    made = model.encode(cloud, levels=levels) if levels else encode_views(model.clip, cloud)
+def encoded(model: s4token.S4Token, cloud: s4token.PointCloud, role: str) -> tuple[Encoding, float]:
+    """Return what student or teacher makes of a cloud, and seconds after grouping."""
+    if role == TEACHER:
+        made = encode_views(model.clip, cloud)
+    else:
+        count, levels = STUDENTS[role]
+        made = model.encode(cloud, count=count, levels=levels)
     return made, sum(s for stage, s in made.seconds.items() if stage != "grouping")
 
 
-def on_scan(model: s4token.S4Token, path: Path) -> dict[str, dict[str, float]]:
-    """Return by role what it scores on a labelled scan, and how long it takes."""
+def on_scan(model: s4token.S4Token, path: Path) -> dict[str, float]:
+    """Return by role what it scores on a labelled scan."""
     scan = present_classes(s4token.read_scan(path))
     assert scan.labels is not None
     out = {}
-    for role, levels in ROLES.items():
-        encoding, seconds = encoded(model, scan.cloud, levels)
-        answer = s4token.segment(model, encoding, scan.classes, threshold=0)
-        score = s4token.segmentation_score(scan.labels, answer.labels, len(scan.classes))
-        out[role] = {f"{scan.name} mIoU": score.mIoU, f"{scan.name} seconds": seconds}
+    for role in ROLES:
+        answer = s4token.segment(
+            model, encoded(model, scan.cloud, role)[0], scan.classes, threshold=0
+        )
+        out[role] = s4token.segmentation_score(scan.labels, answer.labels, len(scan.classes)).mIoU
     return out
 
 
-def timed(model: s4token.S4Token, path: Path) -> results.Row:
-    """Return the seconds of every role on a scan, and what that is to the teacher's."""
+def timed(model: s4token.S4Token, path: Path, variant: str) -> results.Row:
+    """Return the milliseconds of every role on a scan, and what that is to the teacher's.
+
+    The median of ``TIMES``, in which the roles take turns, after one that does not count.
+    """
     cloud = s4token.read(path)
-    encoded(model, cloud, 1)  # whatever is done but once
-    seconds = {role: encoded(model, cloud, levels)[1] for role, levels in ROLES.items()}
-    out: results.Row = {"variant": model.clip.name}
-    out |= {f"{role}, seconds": taken for role, taken in seconds.items()}
-    for role, levels in ROLES.items():
-        if levels:
-            out[f"{role}, % of the teacher's"] = 100 * seconds[role] / seconds["teacher"]
-    return out
+    rounds = [{role: encoded(model, cloud, role)[1] for role in ROLES} for _ in range(TIMES + 1)]
+    taken = {role: 1000 * median(one[role] for one in rounds[1:]) for role in ROLES}
+    out: results.Row = {"variant": variant} | {f"{r}, ms": ms for r, ms in taken.items()}
+    return out | {f"{role}, %": 100 * taken[role] / taken[TEACHER] for role in STUDENTS}
 
 
-def on_scenes(model: s4token.S4Token, bank: Path, work: Path) -> dict[str, dict[str, float]]:
+def on_scenes(model: s4token.S4Token, bank: Path, work: Path) -> dict[str, float]:
     """Return by role the mean score of tokens of the scenes that training was kept from."""
     paths = finished_scenes(bank)
     held = held_scenes(paths, PretrainConfig().held_out)
@@ -82,10 +91,11 @@ def on_scenes(model: s4token.S4Token, bank: Path, work: Path) -> dict[str, dict[
         scene = named_tokens(path, "superpoint", ids)
         student = model.encode_inputs("superpoint", [scene.inputs])[1][0]
         teacher = torch.from_numpy(lesson(path, taught, "superpoint", ids).teacher)
-        # A scene of the bank is described on one level alone.
-        for role, features in zip(ROLES, (student, student, teacher), strict=True):
+        # A scene of the bank is described but once, by as many tokens as it has.
+        for role in ROLES:
+            features = teacher if role == TEACHER else student
             scores[role].append(token_score(features @ words.T, scene)["mIoU"])
-    return {role: {"held-out scenes mIoU": float(np.mean(scores[role]))} for role in ROLES}
+    return {role: float(np.mean(scores[role])) for role in ROLES}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,21 +110,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     model = s4token.load(options.student)
     if not model.recipe.get("label_free"):
         raise SystemExit(f"{options.student}: it was trained with names")
-    found = [on_scenes(model, options.bank, options.work)]
-    found += [on_scan(model, path) for path in options.scans]
-    rows = [
-        {"variant": role} | {k: v for one in found for k, v in one[role].items()} for role in ROLES
-    ]
-    times = []
-    for clip in (None, *options.clips):
-        times.append(timed(random_model(clip, "cpu") if clip else model, options.scans[0]))
+    found = {"held-out scenes": on_scenes(model, options.bank, options.work)}
+    found |= {path.stem: on_scan(model, path) for path in options.scans}
+    rows: list[results.Row] = []
+    for scan, score in found.items():
+        row: results.Row = {"variant": scan} | {f"{r}, mIoU": score[r] for r in ROLES}
+        rows.append(row | {f"{r}, %": 100 * score[r] / score[TEACHER] for r in STUDENTS})
+    first = options.scans[0]
+    times = [timed(model, path, f"{path.stem}, {model.clip.name}") for path in options.scans]
+    for clip in options.clips:
+        times.append(timed(random_model(clip, "cpu"), first, f"{first.stem}, {clip}"))
     for row in rows + times:
         print(json.dumps(row), flush=True)
     learned = f"{model.recipe['steps']} steps on {model.recipe['scenes']} scenes"
     stated = f"{learned} by {', '.join(model.recipe['objectives'])}, seed {model.recipe['seed']}; "
-    stated += "no name was read. Seconds are those after the grouping; "
-    stated += "CLIPs but s4token-small have random weights."
-    parts = {"label-free": rows, f"seconds on {options.scans[0].stem}, by CLIP": times}
+    stated += "no name was read. Times are those after the grouping, which all need; % is of the "
+    stated += "teacher's. CLIPs but s4token-small have random weights."
+    parts = {"label-free, mIoU": rows, "label-free, time after the grouping": times}
     return results.keep_study("label_free.json", model, stated, parts)
 
 

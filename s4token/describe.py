@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from s4token.geometry import knn, pca_normals, rotation_to_z
+from s4token.moments import group_moments
 from s4token.types import Groups, PointCloud
 
 Normalise = Literal["token", "none"]
@@ -68,31 +69,14 @@ def token_pitch(centers: Float[np.ndarray, "M 3"]) -> float:
     return float(np.median(distance)) if len(distance) else 1.0
 
 
-def _sample_columns(groups: Groups, spread: np.ndarray) -> np.ndarray:
-    """Pick 32 members of every group, evenly through its members sorted by ``spread``.
-
-    Sorting by a property of the points keeps the choice independent of their order in the file.
-    Groups of fewer points repeat theirs.
-    """
-    group = np.repeat(np.arange(len(groups)), groups.sizes)
-    order = np.lexsort((spread, group))
-    steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
-    position = groups.offsets[:-1, None] + np.floor(steps * groups.sizes[:, None]).astype(np.int64)
-    return order[position]
-
-
-def _group_mean(values: np.ndarray, groups: Groups) -> np.ndarray:
-    return np.add.reduceat(values, groups.offsets[:-1]) / groups.sizes[:, None]
-
-
-def _eigen(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _eigen(
+    covariance: Float[np.ndarray, "M 3 3"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return eigenvalue shares (ascending), |normal| and |axis| of every group's covariance.
 
     Both along +z, and both fading into the mean over directions as eigenvalues become equal: the
     normal of a line would hang on rounding.
     """
-    outer = np.einsum("li,lj->lij", relative, relative).reshape(-1, 9)
-    covariance = _group_mean(outer, groups).reshape(-1, 3, 3)
     trace = np.trace(covariance, axis1=1, axis2=2)
     safe = np.where(trace > 0, trace, 1.0)
     values, vectors = np.linalg.eigh(covariance / safe[:, None, None])
@@ -104,22 +88,44 @@ def _eigen(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray
     return np.clip(values, 0, 1), along[0], along[1]
 
 
-def _radii(relative: np.ndarray, groups: Groups) -> tuple[np.ndarray, float]:
+def _radii(covariance: Float[np.ndarray, "M 3 3"]) -> tuple[np.ndarray, float]:
     """Return every group's radius, sqrt(2) times its points' spread, and the median.
 
     Groups without extent take the median of the others, 1 if there is none.
     """
-    square = (relative**2).sum(axis=1, keepdims=True)
-    radius = np.sqrt(2 * _group_mean(square, groups)[:, 0])
+    radius = np.sqrt(2 * np.trace(covariance, axis1=1, axis2=2))
     median = float(np.median(radius[radius > 0])) if (radius > 0).any() else 1.0
     return np.where(radius > 0, radius, median), median
 
 
-def _member_colors(cloud: PointCloud, groups: Groups) -> np.ndarray:
-    """Return the colours of all members in [-1, 1]; mid grey where the cloud has none."""
-    if cloud.colors is None:
-        return np.zeros((len(groups.index), 3))
-    return cloud.colors[groups.index].astype(np.float64) * 2 - 1
+@dataclass(frozen=True, eq=False)
+class _Upright:
+    """Hold what all groupings of a cloud are measured on.
+
+    points: from the cloud's corner, with its ``up`` turned to +z; colors: float32 in [-1, 1], mid
+    grey where the cloud has none; floor and height: where the 1st percentile of the points is, and
+    how far above it the 99th.
+    """
+
+    points: Float[np.ndarray, "N 3"]
+    colors: Float[np.ndarray, "N 3"]
+    coloured: bool
+    floor: float
+    height: float
+
+    @classmethod
+    def of(cls, cloud: PointCloud) -> _Upright:
+        # By columns: a minimum over the rows of (N, 3) takes twenty times as long.
+        corner = np.array([column.min() for column in cloud.points.T], np.float64)
+        points = np.asarray(cloud.points, dtype=np.float64) - corner
+        # Not by BLAS, whose idle threads spin and take cores from the transformer (docs/LOG.md).
+        points = np.einsum("ni,ji->nj", points, rotation_to_z(cloud.up))
+        low, high = np.quantile(points[:, 2], (0.01, 0.99))
+        coloured = cloud.colors is not None
+        colors = np.zeros(points.shape, np.float32)
+        if cloud.colors is not None:
+            colors = np.asarray(cloud.colors, np.float32) * np.float32(2) - np.float32(1)
+        return cls(points, colors, coloured, float(low), float(high - low) or 1.0)
 
 
 def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token") -> TokenInputs:
@@ -127,61 +133,53 @@ def describe(cloud: PointCloud, groups: Groups, *, normalise: Normalise = "token
 
     Clouds without colours read as mid grey with a flag that says so.
     """
-    points = np.asarray(cloud.points, dtype=np.float64) - cloud.points.min(axis=0)
-    points = points @ rotation_to_z(cloud.up).T
-    low, high = np.quantile(points[:, 2], (0.01, 0.99))
-    height = float(high - low) or 1.0
-    members = points[groups.index]
-    centers = token_centers(points, groups)
-    owner = np.repeat(np.arange(len(groups)), groups.sizes)
-    relative = members - centers[owner]
-    own, median = _radii(relative, groups)
+    return _describe(_Upright.of(cloud), groups, normalise)
+
+
+def _describe(cloud: _Upright, groups: Groups, normalise: Normalise) -> TokenInputs:
+    points, colors, floor, height = cloud.points, cloud.colors, cloud.floor, cloud.height
+    found = group_moments(points, colors, groups, SAMPLES)
+    centers, lower, upper, picked = found.centers, found.lower, found.upper, found.picked
+    own, median = _radii(found.covariance)
     pitch = token_pitch(centers)
     if normalise == "token":
         unit, center_unit, height_unit, size_unit = own, pitch, height, median
     else:
         unit, center_unit, height_unit, size_unit = np.full_like(own, NOMINAL), 1.0, 1.0, NOMINAL
-    level = (members[:, 2] - low) / height_unit
-    color = _member_colors(cloud, groups)
-
-    columns = _sample_columns(groups, relative @ np.array([0.577, 0.211, 0.789]))
-    samples = np.concatenate(
-        [
-            (relative / unit[owner, None])[columns],
-            color[columns],
-            np.clip(level, -3, 3)[columns][..., None],
-        ],
-        axis=2,
-    )
-    values, normal_up, axis_up = _eigen(relative / unit[owner, None], groups)
-    lower = np.minimum.reduceat(relative, groups.offsets[:-1])
-    upper = np.maximum.reduceat(relative, groups.offsets[:-1])
-    mean_color = _group_mean(color, groups)
-    spread = np.sqrt(np.maximum(_group_mean(color**2, groups) - mean_color**2, 0))
-    levels = [f.reduceat(level, groups.offsets[:-1])[:, None] for f in (np.minimum, np.maximum)]
-    shape = np.concatenate(
-        [
-            values,
-            normal_up[:, None],
-            axis_up[:, None],
-            (np.hypot(*(upper - lower)[:, :2].T) / unit)[:, None],
-            ((upper - lower)[:, 2] / unit)[:, None],
-            np.log(own / size_unit)[:, None],
-            *levels,
-            _group_mean(level[:, None], groups),
-            mean_color,
-            spread,
-            np.log(groups.sizes / np.median(groups.sizes))[:, None],
-            np.full((len(groups), 1), float(cloud.colors is not None)),
-            np.full((len(groups), 1), np.log(height / pitch) if normalise == "token" else height),
-            _surroundings(centers, normal_up),
-            _lengths(own, lower, upper, centers[:, 2] - low) / pitch,
-        ],
-        axis=1,
-    )
+    rise = centers[:, 2] - floor
+    level = (points[picked, 2] - floor) / height_unit
+    samples = [
+        (points[picked] - centers[:, None]) / unit[:, None, None],
+        colors[picked],
+        np.clip(level, -3, 3)[..., None],
+    ]
+    values, normal_up, axis_up = _eigen(found.covariance)
+    shape = [
+        *values.T,
+        normal_up,
+        axis_up,
+        np.hypot(*(upper - lower)[:, :2].T) / unit,
+        (upper - lower)[:, 2] / unit,
+        np.log(own / size_unit),
+        (lower[:, 2] + rise) / height_unit,
+        (upper[:, 2] + rise) / height_unit,
+        rise / height_unit,
+        *found.mean.T,
+        *found.spread.T,
+        np.log(groups.sizes / np.median(groups.sizes)),
+        np.full(len(groups), float(cloud.coloured)),
+        np.full(len(groups), np.log(height / pitch) if normalise == "token" else height),
+        *_surroundings(centers, normal_up).T,
+        *_lengths(own, lower, upper, rise).T / pitch,
+    ]
     centered = (centers - centers.mean(axis=0)) / center_unit
     bounded = lambda a: np.clip(a, -1e4, 1e4).astype(np.float32)  # noqa: E731
-    return TokenInputs(bounded(samples), bounded(shape), bounded(centered), pitch)
+    return TokenInputs(
+        bounded(np.concatenate(samples, axis=2)),
+        bounded(np.stack(shape, axis=1)),
+        bounded(centered),
+        pitch,
+    )
 
 
 def _lengths(
@@ -209,7 +207,8 @@ def describe_levels(
     cloud: PointCloud, levels: Sequence[Groups], normalise: Normalise
 ) -> list[TokenInputs]:
     """Measure several groupings of a cloud, each seen from another side: no side is special."""
-    described = (describe(cloud, groups, normalise=normalise) for groups in levels)
+    upright = _Upright.of(cloud)
+    described = (_describe(upright, groups, normalise) for groups in levels)
     return [turned(inputs, quarters) for quarters, inputs in enumerate(described)]
 
 

@@ -138,7 +138,7 @@ class S4Token(nn.Module):
         about the vertical by another quarter, because no direction in plan is. How large things are
         in metres is estimated where the cloud does not say its unit.
         count: tokens, instead of the number the tokenizer was trained with.
-        levels: how many of ``LEVELS``, from the first on. One is about a third of the work.
+        levels: how many of ``LEVELS``, from the first on; not all: in bfloat16 if a CPU has it.
         progress: called with the fraction done and the name of the stage that begins.
         Raises ValueError when this checkpoint has no such tokenizer, or for levels there are not.
         """
@@ -159,7 +159,7 @@ class S4Token(nn.Module):
         features = np.zeros((len(groups), self.clip.embed_dim))
         whole, sizes = np.zeros(self.clip.embed_dim), []
         for level, inputs in zip(groupings, described, strict=True):
-            with self._precision():
+            with self._precision() if levels == len(LEVELS) else self._quickest():
                 pooled, each, size = self.encode_inputs(
                     tokenizer, [inputs], [cloud.metres_per_unit]
                 )
@@ -271,9 +271,11 @@ class S4Token(nn.Module):
         return pooled, each, (size - pitch).exp()
 
     def warm_up(self) -> None:
-        """Group some noise, so that what is compiled but once is there for the first scan."""
+        """Group and describe noise, so that what is compiled but once is there for a scan."""
         points, colors = np.random.default_rng(0).random((2, 20_000, 3), dtype=np.float32)
-        _levels(self.grouping(self.tokenizers[0]), PointCloud(points, colors))
+        cloud = PointCloud(points, colors)
+        groupings = _levels(self.grouping(self.tokenizers[0]), cloud)
+        describe_levels(cloud, groupings, "token")
 
     def encode_text(self, prompts: Sequence[str]) -> Float[np.ndarray, "C E"]:
         """Return one unit row per prompt, float32, without templates."""

@@ -28,7 +28,7 @@ LAYERS = (
     "furniture grouping household io las materials merging meshes openings pcd photographs ply "
     "render scan_defects scan_simulation seating shapes shells storage superpoints synthetic "
     "tables tableware",
-    "checkpoint compiling geometry labelling metrics text_store",
+    "checkpoint compiling geometry labelling metrics moments text_store",
     "types version",
 )
 LEVEL = {name: level for level, row in enumerate(reversed(LAYERS)) for name in row.split()}

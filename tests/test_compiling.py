@@ -26,7 +26,7 @@ with compiling(lambda: said.append("warm")):
 cloud = s4token.room("office", 1).cloud
 with compiling(lambda: said.append("again")):
     for scan in (cloud, s4token.PointCloud(cloud.points.astype(float))):
-        model.grouping("superpoint")(scan)
+        model.encode(scan)
 print(*said)
 """
 

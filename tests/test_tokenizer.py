@@ -99,7 +99,7 @@ def test_shape_equals_its_definition():
     centers = token_centers(cloud().points, groups)
     expected = (centers - centers.mean(axis=0)) / token_pitch(centers)
     np.testing.assert_allclose(inputs.centers, expected, atol=1e-5)
-    assert inputs.pitch == token_pitch(centers)
+    assert inputs.pitch == pytest.approx(token_pitch(centers))
     floor = np.quantile(cloud().points[:, 2], 0.01)
     for m, members in enumerate(groups):
         own = cloud().points[members]
