@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit, prange
 
 MOMENTS = 15
+MEANS = 14
 SOFT = 0.01
 """Distance of normals or colours below which it counts less: rounding, and noise."""
 FIRST = 1e9
@@ -48,8 +49,19 @@ def _soft(square: float) -> float:
 
 
 @njit(cache=True, nogil=True)
+def _means(moments: np.ndarray, out: np.ndarray) -> None:
+    """Write a region's area, its means in columns 1-12, and its inner contrast in column 13."""
+    out[0] = moments[0]
+    for j in range(1, 13):
+        out[j] = moments[j] / moments[0]
+    out[13] = moments[13] / moments[14] if moments[14] > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
 def merge_cost(a: np.ndarray, b: np.ndarray, length: float, contrast: float, w: Weights) -> float:
     """Return the dimensionless energy that merging two adjacent regions would add.
+
+    a, b: means of the regions (``_means``).
 
     A robust relative of Ward's criterion: distances, not their squares, between mean positions,
     normals and colours, plus the contrast along the common border as far as it exceeds what is
@@ -57,27 +69,24 @@ def merge_cost(a: np.ndarray, b: np.ndarray, length: float, contrast: float, w: 
     3/4, so that small but distinct things outlive large alike ones; over the fourth root of the
     border's length, which ragged borders raise.
     """
-    wa, wb = a[0], b[0]
     position = normal = colour = flat = 0.0
     for j in range(1, 4):
-        d = a[j] / wa - b[j] / wb
+        d = a[j] - b[j]
         position += d * d
     for j in range(4, 10):
         # Off-diagonal entries stand twice in the matrix.
         twice = 1.0 if j in (4, 7, 9) else 2.0
-        x, y = a[j] / wa, b[j] / wb
+        x, y = a[j], b[j]
         normal += twice * (x - y) * (x - y)
         flat += twice * 0.5 * (x * x + y * y)
     for j in range(10, 13):
-        d = a[j] / wa - b[j] / wb
+        d = a[j] - b[j]
         colour += d * d
     # ``flat`` is 1 where all normals of either region agree, and less the more they differ.
     unlike = w.position * np.sqrt(position / w.area) + w.colour * _soft(colour / 3.0)
     unlike += w.normal * _soft(0.5 * normal / (1.0 + w.bend * (1.0 - flat)))
-    inner_a = a[13] / a[14] if a[14] > 0.0 else 0.0
-    inner_b = b[13] / b[14] if b[14] > 0.0 else 0.0
-    unlike += w.contrast * max(contrast / length - w.inner * min(inner_a, inner_b), 0.0)
-    harmonic = wa * wb / ((wa + wb) * w.area)
+    unlike += w.contrast * max(contrast / length - w.inner * min(a[13], b[13]), 0.0)
+    harmonic = a[0] * b[0] / ((a[0] + b[0]) * w.area)
     border = np.sqrt(length * length / w.area)
     return np.sqrt(harmonic * np.sqrt(harmonic)) * unlike / np.sqrt(np.sqrt(border))
 
@@ -107,21 +116,31 @@ def point_edges(index, fade, area, normals, normal_weight, color, color_weight):
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def _costs(moments, a, b, length, contrast, weights):
+def region_means(moments):
+    """Return what ``merge_cost`` reads of every region."""
+    out = np.empty((len(moments), MEANS))
+    for v in prange(len(moments)):
+        _means(moments[v], out[v])
+    return out
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _costs(means, a, b, length, contrast, weights):
     cost = np.empty(len(a))
     for e in prange(len(a)):
-        cost[e] = merge_cost(moments[a[e]], moments[b[e]], length[e], contrast[e], weights)
+        cost[e] = merge_cost(means[a[e]], means[b[e]], length[e], contrast[e], weights)
     return cost
 
 
 @njit(cache=True, nogil=True)
-def _best_edges(cost, a, b, n):
+def _mutual_edges(cost, a, b, n):
+    """Return the edges that are the cheapest of both their regions."""
     best = np.full(n, -1, np.int64)
     for e in range(len(a)):
         for v in (a[e], b[e]):
             if best[v] < 0 or cost[e] < cost[best[v]]:
                 best[v] = e
-    return best
+    return np.array([e for e in range(len(a)) if best[a[e]] == e and best[b[e]] == e], np.int64)
 
 
 @njit(cache=True, nogil=True)
@@ -198,9 +217,8 @@ def merge_rounds(moments, size, edges, count, weights):
     label = np.arange(n)
     a, b, length, contrast = edges
     while n > count and len(a):
-        cost = _costs(moments[:n], a, b, length, contrast, weights)
-        best = _best_edges(cost, a, b, n)
-        mutual = np.flatnonzero((best[a] == best[b]) & (best[a] == np.arange(len(a))))
+        cost = _costs(region_means(moments[:n]), a, b, length, contrast, weights)
+        mutual = _mutual_edges(cost, a, b, n)
         if len(mutual) > n - count:
             mutual = mutual[np.argsort(cost[mutual], kind="stable")[: n - count]]
         target = np.arange(n)
@@ -278,39 +296,48 @@ def _join_twins(u, head, tail, following, ends, alive, seen, length, contrast):
 
 
 @njit(cache=True, nogil=True)
-def _priority(moments, size, u, v, length, contrast, weights, smallest):
-    cost = merge_cost(moments[u], moments[v], length, contrast, weights)
+def _priority(means, size, u, v, length, contrast, weights, smallest):
+    cost = merge_cost(means[u], means[v], length, contrast, weights)
     return cost - FIRST if min(size[u], size[v]) < smallest else cost
 
 
 @njit(cache=True, nogil=True)
-def merge_greedy(moments, size, edges, weights, count, smallest):
-    """Merge the cheapest pair of adjacent regions until ``count`` remain or none is adjacent.
+def merge_greedy(moments, size, edges, weights, counts, smallest):
+    """Merge the cheapest pair of adjacent regions until each of ``counts`` remain, or none is left.
 
-    Regions under ``smallest`` points go first. Returns one region id per input region.
+    counts: falling. Regions under ``smallest`` points go first. Returns one region id per input
+    region, for every count: (len(counts), n).
     """
     moments, size = moments.copy(), size.copy()
     a, b = edges[0], edges[1]
     length, contrast = edges[2].copy(), edges[3].copy()
     n, m = len(moments), len(a)
+    means = region_means(moments)
     head, tail, following, ends = _borders(a, b, n)
     stamp, alive = np.zeros(m, np.int64), np.ones(m, np.bool_)
     parent, seen = np.arange(n), np.full(n, -1)
+    parents = np.empty((len(counts), n), np.int64)
     heap: Any = [(0.0, 0, 0)]
     heap.pop()
     for e in range(m):
         u, v = a[e], b[e]
-        cost = _priority(moments, size, u, v, length[e], contrast[e], weights, smallest)
+        cost = _priority(means, size, u, v, length[e], contrast[e], weights, smallest)
         heap.append((cost, e, 0))
     heapq.heapify(heap)
-    remaining = n
-    while remaining > count and heap:
+    remaining, done = n, 0
+    while done < len(counts):
+        if remaining <= counts[done] or not heap:
+            for v in range(n):
+                parents[done, v] = parents[done, parent[v]] if parent[v] < v else v
+            done += 1
+            continue
         _, e, version = heapq.heappop(heap)
         if not alive[e] or stamp[e] != version:
             continue
         u, v = min(ends[0, e], ends[1, e]), max(ends[0, e], ends[1, e])
         alive[e] = False
         _merge(moments, size, u, v, length[e], contrast[e])
+        _means(moments[u], means[u])
         parent[v] = u
         remaining -= 1
         _take_over(u, v, head, tail, following, ends)
@@ -321,9 +348,7 @@ def merge_greedy(moments, size, edges, weights, count, smallest):
             v = ends[1 - half % 2, e]
             seen[v] = -1
             stamp[e] += 1
-            cost = _priority(moments, size, u, v, length[e], contrast[e], weights, smallest)
+            cost = _priority(means, size, u, v, length[e], contrast[e], weights, smallest)
             heapq.heappush(heap, (cost, e, stamp[e]))
             half = following[half]
-    for v in range(n):
-        parent[v] = parent[parent[v]]
-    return parent
+    return parents

@@ -105,21 +105,30 @@ class Superpoints:
             moments, size, edges, self.count * FINE, weights
         )
         smallest = int(np.clip(len(points) // (8 * self.count), 1, SMALLEST))
-        greedy = lambda edges, n: merging.merge_greedy(moments, size, edges, weights, n, smallest)  # noqa: E731
-        return [_merged(greedy, moments, edges, count)[label] for count in counts]
+        greedy = lambda edges, counts: merging.merge_greedy(  # noqa: E731
+            moments, size, edges, weights, np.array(counts), smallest
+        )
+        falling = sorted(set(counts), reverse=True)
+        found = zip(falling, greedy(edges, falling), strict=True)
+        parts = {n: _whole(greedy, moments, edges, n, parent)[label] for n, parent in found}
+        return [parts[count] for count in counts]
 
 
-def _merged(
-    greedy: Callable[[Any, int], np.ndarray], moments: np.ndarray, edges: Any, count: int
+def _whole(
+    greedy: Callable[[Any, list[int]], np.ndarray],
+    moments: np.ndarray,
+    edges: Any,
+    count: int,
+    parent: Int[np.ndarray, "R"],
 ) -> Int[np.ndarray, "R"]:
     """Return the superpoint of every region, joining pieces that no edge does if need be."""
     while True:
-        parent = greedy(edges, count)
         kept, new = np.unique(parent, return_inverse=True)
         if len(kept) <= count:
             return new
         # Separate pieces remain, more than superpoints: join the nearest ones.
         edges = _bridge(moments, new, edges)
+        parent = greedy(edges, [count])[0]
 
 
 def _canonical_order(cloud: PointCloud) -> Int[np.ndarray, "N"]:

@@ -13,6 +13,7 @@ from s4token.merging import (
     merge_greedy,
     merge_rounds,
     point_edges,
+    region_means,
     unique_edges,
 )
 
@@ -39,6 +40,11 @@ def graph(n=60, degree=4, seed=0, pieces=1):
     length, contrast = rng.uniform(0.1, 1, len(a)), rng.uniform(0, 1, len(a))
     ends = np.array(a, np.int32), np.array(b, np.int32)
     return moments, rng.integers(1, 5, n), unique_edges(*ends, length, contrast, n)
+
+
+def cost_of(moments, a, b, length, contrast, weights):
+    means = region_means(moments)
+    return merge_cost(means[a], means[b], length, contrast, weights)
 
 
 def slow_cost(a, b, length, contrast, w):
@@ -100,10 +106,10 @@ def as_sets(labels):
 def test_cost_equals_its_definition(seed):
     moments, _, edges = graph(seed=seed)
     for a, b, length, contrast in zip(*edges, strict=True):
-        fast = merge_cost(moments[a], moments[b], length, contrast, WEIGHTS)
+        fast = cost_of(moments, a, b, length, contrast, WEIGHTS)
         assert fast == pytest.approx(slow_cost(moments[a], moments[b], length, contrast, WEIGHTS))
         assert fast >= 0
-        assert fast == pytest.approx(merge_cost(moments[b], moments[a], length, contrast, WEIGHTS))
+        assert fast == pytest.approx(cost_of(moments, b, a, length, contrast, WEIGHTS))
 
 
 def test_cost_has_no_unit():
@@ -114,8 +120,8 @@ def test_cost_has_no_unit():
     scaled[:, 1:4] *= s
     scaled[:, 13:] /= s
     for e in range(len(a)):
-        cost = merge_cost(moments[a[e]], moments[b[e]], length[e], contrast[e], WEIGHTS)
-        other = merge_cost(scaled[a[e]], scaled[b[e]], length[e] * s, contrast[e] * s, weights)
+        cost = cost_of(moments, a[e], b[e], length[e], contrast[e], WEIGHTS)
+        other = cost_of(scaled, a[e], b[e], length[e] * s, contrast[e] * s, weights)
         assert other == pytest.approx(cost, rel=1e-9)
 
 
@@ -156,16 +162,26 @@ def test_unique_edges_sum_what_they_join():
 @pytest.mark.parametrize("seed", range(3))
 def test_greedy_equals_brute_force(count, smallest, seed):
     moments, size, edges = graph(seed=seed)
-    fast = merge_greedy(moments, size, edges, WEIGHTS, count, smallest)
+    fast = merge_greedy(moments, size, edges, WEIGHTS, np.array([count]), smallest)[0]
     slow = slow_greedy(moments, size, edges, WEIGHTS, count, smallest)
     assert as_sets(fast) == as_sets(slow)
     assert len(as_sets(fast)) == count
 
 
+def test_greedy_passes_every_count_on_its_way():
+    moments, size, edges = graph(seed=6)
+    counts = np.array([100, 60, 31, 8, 1])
+    found = merge_greedy(moments, size, edges, WEIGHTS, counts, 3)
+    for count, parent in zip(counts, found, strict=True):
+        alone = merge_greedy(moments, size, edges, WEIGHTS, np.array([count]), 3)[0]
+        np.testing.assert_array_equal(parent, alone)
+        assert len(np.unique(parent)) == min(count, 60)
+
+
 def test_greedy_leaves_its_input_alone_and_stops_at_separate_pieces():
     moments, size, edges = graph(pieces=5)
     before = [x.copy() for x in (moments, size, *edges)]
-    parent = merge_greedy(moments, size, edges, WEIGHTS, 2, 1)
+    parent = merge_greedy(moments, size, edges, WEIGHTS, np.array([2]), 1)[0]
     assert as_sets(parent) == as_sets(np.arange(60) % 5)
     for old, new in zip(before, (moments, size, *edges), strict=True):
         np.testing.assert_array_equal(old, new)
