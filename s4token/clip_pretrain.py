@@ -60,6 +60,8 @@ class ClipPretrainConfig:
     tokenizer at a time; keep: least share of a scene's tokens; held_out: share of the scenes kept
     for measuring; scale: inverse temperature of cosines; prior: handicap of frequent names.
     growing: take in scenes that ``bank`` finishes meanwhile.
+    mixed_first: share of the steps, before any other, that draw no tokens of objects alone: from
+    random weights these keep a tower from learning what rooms look like. Not with ``go_on``.
     """
 
     bank: str
@@ -81,6 +83,7 @@ class ClipPretrainConfig:
     seed: int = 0
     go_on: bool = False
     growing: bool = False
+    mixed_first: float = 0.4
 
 
 class _Words:
@@ -222,6 +225,7 @@ def pretrain_clip(
     learned = nn.ModuleDict({"visual": clip.clip.visual, "tokenizers": trainer.tokenizers})
     learned.requires_grad_(True)
     optimizer = MuonAdamW(learned, config.lr, config.weight_decay)
+    late = 0 if config.go_on else config.mixed_first * config.steps * processes()[1]
 
     def step(number: int) -> dict[str, Tensor]:
         if config.growing and number % 50 == 0:
@@ -230,7 +234,8 @@ def pretrain_clip(
         generator = torch.Generator(clip.device).manual_seed(int(rng.integers(2**31)))
         losses = trainer.pictures(*lessons.pictures.batch(config.batch, generator), generator)
         tokenizer, share = str(rng.choice(tuple(TOKENIZATIONS))), rng.uniform(config.keep, 1)
-        chosen = draw_scenes(lessons.counts, config.scenes, rng)
+        among = lessons.mixed if number < late else None
+        chosen = draw_scenes(lessons.counts, config.scenes, rng, among)
         batch = lessons.tokens[tokenizer].batch(chosen, share, rng, generator)
         losses |= trainer.tokens(tokenizer, batch, rng, generator)
         pictures = losses["dense"] + 0.5 * losses["global"]

@@ -199,13 +199,17 @@ def drawn(count: int, share: float, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.permutation(count)[: max(FEWEST, int(share * count))])
 
 
-def draw_scenes(counts: np.ndarray, scenes: int, rng: np.random.Generator) -> np.ndarray:
+def draw_scenes(
+    counts: np.ndarray, scenes: int, rng: np.random.Generator, among: np.ndarray | None = None
+) -> np.ndarray:
     """Return which scenes make a batch: of one token count, as many tokens as ``scenes`` of 512.
 
-    counts: how many tokens each scene was to be cut into (``bank.scene_count``).
+    counts: how many tokens each scene was to be cut into (``bank.scene_count``); among: a mask of
+    those that may be drawn; all may be without it, or if it leaves none.
     """
-    count = counts[rng.integers(len(counts))]
-    alike = np.flatnonzero(counts == count)
+    choice = np.arange(len(counts)) if among is None or not among.any() else np.flatnonzero(among)
+    count = counts[choice[rng.integers(len(choice))]]
+    alike = choice[counts[choice] == count]
     return alike[rng.integers(len(alike), size=max(1, 512 * scenes // int(count)))]
 
 
@@ -242,6 +246,8 @@ class BankMemory:
         self.tokens = {t: SceneMemory(len(names), device) for t in TOKENIZATIONS}
         self.counts = np.zeros(0, np.int64)
         """How many tokens each scene was to be cut into."""
+        self.mixed = np.zeros(0, bool)
+        """Which scenes have more than one name: all but objects alone."""
         self._known: set[Path] = set()
         self._reader = ThreadPoolExecutor(1)
         self._coming: Future[tuple[list[Path], list[Scene]]] | None = None
@@ -291,3 +297,5 @@ class BankMemory:
         for name, memory in self.tokens.items():
             memory.add([tokens[name] for _, tokens in scenes])
         self.counts = np.append(self.counts, [scene_count(path) for path in paths])
+        named = (next(iter(tokens.values())).share.any(axis=0) for _, tokens in scenes)
+        self.mixed = np.append(self.mixed, [names.sum() > 1 for names in named])

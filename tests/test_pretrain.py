@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from s4token import checkpoint
+from s4token import checkpoint, clip_pretrain
 from s4token.averaging import average
 from s4token.backbone import SMALL_CLIP, FrozenCLIP, build, small_tokenizer
 from s4token.bank import (
@@ -42,6 +42,7 @@ from s4token.clip_pretrain import (
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
 from s4token.model import TOKENIZATIONS, S4Token, load
 from s4token.pretrain import PretrainConfig, lesson, pretrain_all, remembered, teach
+from s4token.scene_memory import draw_scenes
 from s4token.synthetic import room
 from s4token.tokenizer import collate
 from s4token.training import Loop
@@ -208,7 +209,11 @@ def test_the_whole_recipe(built, monkeypatch):
         scenes=2,
         held_out=0.3,
     )
+    among = []
+    draw = lambda *args: among.append(args[3]) or draw_scenes(*args)  # noqa: E731
+    monkeypatch.setattr(clip_pretrain, "draw_scenes", draw)
     metrics = pretrain_clip(config, folder / "clip.safetensors", folder=folder / "clip")
+    assert among[0].all() and among[1] is None  # objects alone come after 0.4 of the steps
     assert 0 <= metrics["patch_accuracy"] <= 100 and metrics["names"] > 10
     assert all(0 <= metrics[f"{t}_mIoU"] <= 100 for t in ("superpoint", "knn", "radius"))
     log = [json.loads(line) for line in (folder / "clip" / "log.jsonl").read_text().splitlines()]
@@ -219,6 +224,7 @@ def test_the_whole_recipe(built, monkeypatch):
     assert any(not torch.equal(trained[k], fresh[k]) for k in trained)
     still = replace(config, text=str(folder / "clip.safetensors"), go_on=True, lr=0.0, steps=1)
     pretrain_clip(still, folder / "again.safetensors", folder=folder / "again")
+    assert among[2:] == [None]
     again = FrozenCLIP.load(tag=folder / "again.safetensors").clip.visual.state_dict()
     assert all(torch.equal(trained[k], again[k]) for k in trained)
     learned = [tokenizers_path(folder / f"{n}.safetensors") for n in ("clip", "again")]

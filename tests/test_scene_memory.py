@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ import torch
 from s4token.bank import Bank, held_scenes, tokens_path
 from s4token.clip_batches import NamedTokens, bank_names
 from s4token.datasets.packs import split
+from s4token.model import TOKENIZATIONS
 from s4token.scene_memory import BankMemory, SceneMemory, draw_scenes, drawn
 from tests.fakes import scene_of
 
@@ -100,6 +104,15 @@ def test_a_batch_has_scenes_of_one_count_and_as_many_tokens_whatever_it_is():
     assert seen == {256, 512, 1024}
 
 
+def test_a_batch_has_none_but_those_that_may_be_drawn():
+    counts, among = np.array([256, 512, 1024, 512] * 5), np.arange(20) % 4 == 1
+    rng = np.random.default_rng(0)
+    seen = [draw_scenes(counts, 4, rng, among) for _ in range(20)]
+    assert all(len(chosen) == 4 for chosen in seen)
+    assert set(np.concatenate(seen).tolist()) == set(np.flatnonzero(among).tolist())
+    assert len(draw_scenes(counts, 4, rng, np.zeros(20, bool))) in (2, 4, 8)
+
+
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory):
     bank = Bank(tmp_path_factory.mktemp("bank"), points=(3_000, 4_000), views=2)
@@ -131,7 +144,7 @@ def test_a_bank_that_grows_is_read_on(bank):
     assert memory.counts.tolist() == [512, 1024]
     away.rename(hidden)
     take(), take()
-    assert memory.counts.tolist() == [512, 1024, 256]
+    assert memory.counts.tolist() == [512, 1024, 256] and memory.mixed.all()
     assert all(len(tokens) == 3 for tokens in memory.tokens.values())
     assert len(memory.pictures.images) == 6
     take(), take()
@@ -143,3 +156,18 @@ def test_what_is_held_out_depends_on_a_scenes_number_alone(bank):
     numbers = [17, 400, 33, 2]
     paths = [bank.path(number) for number in numbers]
     np.testing.assert_array_equal(held_scenes(paths, 0.4), split(1000, 0.4, 1)[numbers])
+
+
+def test_scenes_of_one_name_are_told_from_the_others():
+    memory = BankMemory(Path(), ["a", "b"], torch.device("cpu"), held_out=0.0)
+    picture = np.zeros((1, 4, 4, 3), np.uint8), np.zeros((1, 2, 2), np.int16)
+    shares = [[1, 0]], [[0, 1], [1, 0]], [[0, 1], [0, 1]], [[0.5, 0.5]], [[0, 0]]
+    scenes = [
+        (
+            picture,
+            {t: replace(scene_of(len(s), 0), share=np.array(s, np.float32)) for t in TOKENIZATIONS},
+        )
+        for s in shares
+    ]
+    memory._take([Path(f"scene-{n:06}.npz") for n in range(5)], scenes)
+    assert memory.mixed.tolist() == [False, True, False, True, False]
