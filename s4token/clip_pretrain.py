@@ -124,6 +124,11 @@ class _Trainer:
             cosine=config.cosine_weight,
         )
 
+    def take_tokenizers(self, path: Path) -> None:
+        """Begin with those of a checkpoint."""
+        state, _ = checkpoint.load(path, kind="tokenizers")
+        checkpoint.load_into(self.tokenizers, state, source=str(path))
+
     def cosine(self, features: Tensor) -> Tensor:
         """Return (..., C) with all names, but far below all others with what no scene is called."""
         cosine = features.float() @ self.words.T
@@ -219,9 +224,7 @@ def pretrain_clip(
     lessons.add(paths)
     trainer = _Trainer(config, clip, hypernyms, lessons.frequency())
     if config.go_on:
-        beside = tokenizers_path(Path(config.text))
-        state, _ = checkpoint.load(beside, kind="tokenizers")
-        checkpoint.load_into(trainer.tokenizers, state, source=str(beside))
+        trainer.take_tokenizers(tokenizers_path(Path(config.text)))
     learned = nn.ModuleDict({"visual": clip.clip.visual, "tokenizers": trainer.tokenizers})
     learned.requires_grad_(True)
     optimizer = MuonAdamW(learned, config.lr, config.weight_decay)
