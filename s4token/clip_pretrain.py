@@ -61,7 +61,7 @@ class ClipPretrainConfig:
     for measuring; scale: inverse temperature of cosines; prior: handicap of frequent names.
     growing: take in scenes that ``bank`` finishes meanwhile.
     mixed_first: share of the steps, before any other, that draw no tokens of objects alone: from
-    random weights these keep a tower from learning what rooms look like. Not with ``go_on``.
+    random weights rooms are learned faster without them (docs/LOG.md). Not with ``go_on``.
     """
 
     bank: str

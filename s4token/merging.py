@@ -16,6 +16,7 @@ from numba import njit, prange
 
 MOMENTS = 15
 MEANS = 14
+"""Columns of what a cost is made of (``_means``)."""
 SOFT = 0.01
 """Distance of normals or colours below which it counts less: rounding, and noise."""
 FIRST = 1e9
