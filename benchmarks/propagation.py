@@ -25,7 +25,6 @@ import s4token
 from benchmarks import results
 from s4token import Groups, PointCloud, Scan
 from s4token.benchmark import present_classes
-from s4token.describe import token_centers
 from s4token.scan_simulation import simulate
 
 ANCHORS, NEAREST = 16, 4
@@ -41,7 +40,7 @@ SEEDS, ROOM_POINTS = (970001, 970002), 60_000
 def interpolation(cloud: PointCloud, groups: Groups) -> csr_matrix:
     """Return weights by inverse squared distance from the nearest anchors, (N, M)."""
     points = np.asarray(cloud.points, np.float64)
-    anchors, owner = token_centers(points, groups), np.arange(len(groups))
+    anchors, owner = groups.means(points), np.arange(len(groups))
     if groups.is_partition:
         steps = (np.arange(ANCHORS) + 0.5) / ANCHORS
         at = groups.offsets[:-1, None] + (steps * groups.sizes[:, None]).astype(np.int64)

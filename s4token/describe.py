@@ -54,12 +54,6 @@ class TokenInputs:
         return TokenInputs(self.samples[keep], self.shape[keep], self.centers[keep], self.pitch)
 
 
-def token_centers(points: Float[np.ndarray, "N 3"], groups: Groups) -> Float[np.ndarray, "M 3"]:
-    """Return the mean point of every group, float64, in the cloud's unit."""
-    members = np.asarray(points, np.float64)[groups.index]
-    return np.add.reduceat(members, groups.offsets[:-1]) / groups.sizes[:, None]
-
-
 def token_pitch(centers: Float[np.ndarray, "M 3"]) -> float:
     """Return the median distance from a token's centre to its nearest other; 1 if there is none."""
     if len(centers) < 2:

@@ -16,7 +16,6 @@ from scipy.spatial import KDTree
 
 from s4token.backbone import FrozenCLIP, PictureStyle
 from s4token.compiling import stage
-from s4token.describe import token_centers
 from s4token.geometry import (
     farthest_point_sample,
     knn,
@@ -379,8 +378,7 @@ def encode_views(
         if images is not None:
             why = f"are the poses in {images} in the scan's unit and frame?"
         raise ValueError(f"views: no view shows a point; {why}")
-    centers = token_centers(cloud.points, groups)
-    filled = fill_unseen(features, seen, centers)
+    filled = fill_unseen(features, seen, groups.means(cloud.points))
     clock.append(time.perf_counter())
     say(1.0, "encoded")
     mean = filled.mean(axis=0)

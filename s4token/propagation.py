@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_matrix
 from scipy.spatial import KDTree
 
-from s4token.describe import token_centers
 from s4token.types import Groups, PointCloud
 
 _found: WeakKeyDictionary[Groups, np.ndarray] = WeakKeyDictionary()
@@ -26,7 +25,7 @@ def point_tokens(cloud: PointCloud, groups: Groups) -> Int[np.ndarray, "N"]:
         return groups.labels
     if groups not in _found:
         points = np.asarray(cloud.points, dtype=np.float64)
-        tree = KDTree(token_centers(points, groups))
+        tree = KDTree(groups.means(points))
         _found[groups] = np.asarray(tree.query(points, workers=-1)[1], dtype=np.int32)
     return _found[groups]
 

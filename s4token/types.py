@@ -218,6 +218,11 @@ class Groups:
         labels[self.index] = np.repeat(np.arange(len(self), dtype=np.int32), self.sizes)
         return _frozen(labels)
 
+    def means(self, values: Float[np.ndarray, "N C"]) -> Float[np.ndarray, "M C"]:
+        """Return the mean over every group's points, float64: of points, its centre."""
+        members = np.asarray(values)[self.index].astype(np.float64)
+        return np.add.reduceat(members, self.offsets[:-1]) / self.sizes[:, None]
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:

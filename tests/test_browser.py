@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ import pytest
 from PIL import Image
 
 import s4token
+import viewer
+from tests.fakes import FakeModel
 from viewer import exchange
 
 pytestmark = pytest.mark.browser
@@ -287,6 +290,34 @@ def test_a_newcomer_is_told_what_to_do_and_one_click_shows_it(browser, server):
     assert seen.pixels()[5, 5, :3].min() > 200
     assert not seen.errors and not seen.foreign
     page.context.close()
+
+
+def test_a_model_that_comes_late_wipes_no_answer_away(browser, tmp_path, monkeypatch):
+    monkeypatch.setenv("S4TOKEN_STATE", str(tmp_path / "state"))
+    (tmp_path / "broken.ply").write_bytes(b"not")
+    there = threading.Event()
+    demo = viewer.build(lambda: FakeModel() if there.wait(120) else None)
+    _, url, _ = demo.launch(
+        server_port=free_port(), prevent_thread_lock=True, **viewer.launch_options()
+    )
+    pages = [Visit(browser.new_page()) for _ in range(2)]
+    try:
+        for seen in pages:
+            seen.page.set_default_timeout(WAIT)
+            seen.page.goto(url)
+            seen.status("Loading the model")
+        pages[0].page.locator("input[type=file]").first.set_input_files(tmp_path / "broken.ply")
+        pages[0].status("broken.ply")
+        there.set()
+        pages[1].status("^Ready")
+        pages[0].page.locator("#s4-badge").get_by_text("not CLIP").first.wait_for()
+        pages[0].page.wait_for_timeout(500)
+        assert "broken.ply" in pages[0].page.locator("#s4-status").inner_text()
+    finally:
+        there.set()
+        for seen in pages:
+            seen.page.close()
+        demo.close(verbose=False)
 
 
 def test_another_scan_is_drawn_as_if_it_were_the_first(browser, server):

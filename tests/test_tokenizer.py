@@ -16,7 +16,6 @@ from s4token.describe import (
     SHAPE_CHANNELS,
     TokenInputs,
     describe,
-    token_centers,
     token_pitch,
     turned,
 )
@@ -43,7 +42,7 @@ def same(first: TokenInputs, second: TokenInputs, atol=1e-5):
 def test_centers_equal_a_loop(grouping):
     groups = grouping(cloud())
     expected = [cloud().points[m].mean(axis=0) for m in groups]
-    np.testing.assert_allclose(token_centers(cloud().points, groups), expected)
+    np.testing.assert_allclose(groups.means(cloud().points), expected)
 
 
 def test_pitch_equals_brute_force():
@@ -96,7 +95,7 @@ def test_shape_equals_its_definition():
     for m in range(20):
         expected = slow_shape(cloud(), groups, m)
         np.testing.assert_allclose(inputs.shape[m, : len(expected)], expected, atol=1e-4)
-    centers = token_centers(cloud().points, groups)
+    centers = groups.means(cloud().points)
     expected = (centers - centers.mean(axis=0)) / token_pitch(centers)
     np.testing.assert_allclose(inputs.centers, expected, atol=1e-5)
     assert inputs.pitch == pytest.approx(token_pitch(centers))

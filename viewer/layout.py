@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,7 @@ OBJ, GLB, … in any unit.</li>
 <li><b>Look</b> at labels, heatmaps and tokens; hide what is in the way; export the result.</li>
 </ol></div>"""
 WELCOME = panels.status("Loading the model. You can open a room meanwhile.", "busy")
+READY = panels.status("Ready. Open a room on the left, or a file of your own.")
 
 
 def build(
@@ -87,15 +89,14 @@ def build(
                 train_tab(app, page, card, training)
             with gr.Tab("About"):
                 card.render()
-        facts = [badge, card, page.status, page.tokenizer]
-        ready = _wire_pages(app, demo, handle, page.tokenizer, facts)
-        open_links(app, page, remember(page, ready))
+        opened = remember(page, _wire_sessions(app, demo, handle))
+        open_links(app, page, _wire_greeting(app, page, card, opened))
         endpoints(app)
     return demo
 
 
-def _wire_pages(app: App, demo: gr.Blocks, handle: Any, tokenizer: Any, facts: list[Any]) -> Any:
-    """Open a session for every page, then greet it; notice when a browser closes or reloads it."""
+def _wire_sessions(app: App, demo: gr.Blocks, handle: Any) -> Any:
+    """Open a session for every page; notice when a browser closes or reloads it."""
     handles: dict[str | None, str] = {}  # by Gradio's name of the connection
 
     def loaded(request: gr.Request) -> str:
@@ -107,19 +108,28 @@ def _wire_pages(app: App, demo: gr.Blocks, handle: Any, tokenizer: Any, facts: l
 
     demo.unload(left)
     # A scan can be opened before the model is there, so the session does not wait for it.
-    opened = demo.load(loaded, None, handle, api_visibility="private", **QUICK)
-    wire = {"inputs": [handle, tokenizer], "outputs": facts, "api_visibility": "private"}
-    return opened.then(partial(_greet, app), **wire)
+    return demo.load(loaded, None, handle, api_visibility="private", **QUICK)
+
+
+def _wire_greeting(app: App, page: Page, card: Any, opened: Any) -> Any:
+    """Say which model answers as soon as it is there, over nothing that was said meanwhile."""
+    greeted = opened.then(
+        partial(_greet, app),
+        [page.handle, page.tokenizer],
+        [page.badge, card, page.status, page.tokenizer],
+        api_visibility="private",
+    )
+    welcome, ready = json.dumps(WELCOME), json.dumps(READY)
+    said = f"said => said === {welcome} ? {ready} : said"
+    return greeted.then(None, page.status, page.status, js=said, api_visibility="private")
 
 
 def _greet(app: App, handle: str, tokenizer: str) -> list[Any]:
-    """Say which model answers, as soon as it is there."""
     facts = guarded(lambda: app.model().description)
     if isinstance(facts, Screen):
         return [gr.skip(), gr.skip(), status_of(facts), gr.skip()]
-    said = panels.status("Ready. Open a room on the left, or a file of your own.")
     radio = tokenizer_choice(app, handle, tokenizer)
-    return [panels.badge(facts), panels.about(facts), said, radio]
+    return [panels.badge(facts), panels.about(facts), gr.skip(), radio]
 
 
 def _explore(app: App, handle: Any, look: Any, badge: Any) -> Page:

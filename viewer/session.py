@@ -50,9 +50,7 @@ class Layer:
     @cached_property
     def centers(self) -> np.ndarray:
         """Mean of every token's points, (M, 3) float64."""
-        groups, points = self.encoding.groups, self.encoding.cloud.points
-        total = np.add.reduceat(points[groups.index].astype(np.float64), groups.offsets[:-1])
-        return total / groups.sizes[:, None]
+        return self.encoding.groups.means(self.encoding.cloud.points)
 
     @cached_property
     def extent(self) -> np.ndarray:
