@@ -1,13 +1,12 @@
 """A label-free student beside the multi-view teacher that it learned from.
 
-    python -m benchmarks.label_free STUDENT SCAN [SCAN ...] --bank BANK --work WORK
+    python -m benchmarks.label_free STUDENT SCAN [SCAN ...] --bank BANK
 
-STUDENT is a checkpoint of ``pretrain --bank BANK --work WORK`` without ``--alignment``, with the
-CLIP of its training beside it. Both answer on superpoints of labelled scans, and on the tokens of
-the scenes of BANK that were kept apart, which it describes but once. Times are those after the
-grouping, which both need; on the first scan also through CLIPs of other sizes, whose weights are
-random: what they say means nothing there, only the time. Writes benchmarks/label_free.json, and
-docs/results.md anew.
+STUDENT is a checkpoint of ``pretrain --bank BANK`` without ``--alignment``, with the CLIP of its
+training beside it. Both answer on superpoints of labelled scans, and of the scenes of BANK that
+were kept apart. Times are those after the grouping, which both need; on the first scan also through
+CLIPs of other sizes, whose weights are random: what they say means nothing there, only the time.
+Writes benchmarks/label_free.json, and docs/results.md anew.
 """
 
 from __future__ import annotations
@@ -15,87 +14,89 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
-import torch
 
 import s4token
 from benchmarks import results
 from benchmarks.gpu import CLIPS, random_model
 from s4token.bank import finished_scenes, held_scenes
 from s4token.benchmark import present_classes
-from s4token.clip_batches import bank_names, named_tokens
-from s4token.clip_pretrain import name_vectors, token_score
 from s4token.model import LEVELS
 from s4token.multiview import encode_views
-from s4token.pretrain import PretrainConfig, lesson, teach
+from s4token.pretrain import PretrainConfig
 from s4token.types import Encoding
 
 TEACHER = "teacher"
 STUDENTS = {
-    "student": (512, len(LEVELS)),
-    "student, one level": (512, 1),
-    "student, one level of 256": (256, 1),
+    "student": len(LEVELS),
+    "student, one level": 1,
 }
-"""Tokens and levels."""
+"""Levels."""
 ROLES = (*STUDENTS, TEACHER)
-TIMES = 3
+ROUNDS = 3
+Measure = dict[str, float]
+"""Something of every role."""
 
 
-def encoded(model: s4token.S4Token, cloud: s4token.PointCloud, role: str) -> tuple[Encoding, float]:
-    """Return what student or teacher makes of a cloud, and seconds after grouping."""
+def encoded(model: s4token.S4Token, cloud: s4token.PointCloud, role: str) -> Encoding:
+    """Return what student or teacher makes of a cloud."""
     if role == TEACHER:
-        made = encode_views(model.clip, cloud)
-    else:
-        count, levels = STUDENTS[role]
-        made = model.encode(cloud, count=count, levels=levels)
-    return made, sum(s for stage, s in made.seconds.items() if stage != "grouping")
+        return encode_views(model.clip, cloud)
+    return model.encode(cloud, levels=STUDENTS[role])
 
 
-def on_scan(model: s4token.S4Token, path: Path) -> dict[str, float]:
-    """Return by role what it scores on a labelled scan."""
-    scan = present_classes(s4token.read_scan(path))
-    assert scan.labels is not None
-    out = {}
-    for role in ROLES:
-        answer = s4token.segment(
-            model, encoded(model, scan.cloud, role)[0], scan.classes, threshold=0
-        )
-        out[role] = s4token.segmentation_score(scan.labels, answer.labels, len(scan.classes)).mIoU
-    return out
-
-
-def timed(model: s4token.S4Token, path: Path, variant: str) -> results.Row:
-    """Return the milliseconds of every role on a scan, and what that is to the teacher's.
-
-    The median of ``TIMES``, in which the roles take turns, after one that does not count.
-    """
-    cloud = s4token.read(path)
-    rounds = [{role: encoded(model, cloud, role)[1] for role in ROLES} for _ in range(TIMES + 1)]
-    taken = {role: 1000 * median(one[role] for one in rounds[1:]) for role in ROLES}
-    out: results.Row = {"variant": variant} | {f"{r}, ms": ms for r, ms in taken.items()}
-    return out | {f"{role}, %": 100 * taken[role] / taken[TEACHER] for role in STUDENTS}
-
-
-def on_scenes(model: s4token.S4Token, bank: Path, work: Path) -> dict[str, float]:
-    """Return by role the mean score of tokens of the scenes that training was kept from."""
+def kept_apart(bank: Path) -> list[s4token.Scan]:
+    """Return the scenes of a bank that training is kept from."""
     paths = finished_scenes(bank)
     held = held_scenes(paths, PretrainConfig().held_out)
-    apart = [path for path, out in zip(paths, held, strict=True) if out]
-    names = sorted(bank_names(apart))
-    ids, words = {n: i for i, n in enumerate(names)}, name_vectors(model.clip, names)
+    return [_scene(path) for path, out in zip(paths, held, strict=True) if out]
+
+
+def _scene(path: Path) -> s4token.Scan:
+    with np.load(path) as scene:
+        colors = scene["colors"].astype(np.float32) / 255
+        cloud = s4token.PointCloud(scene["points"], colors if scene["coloured"] else None)
+        classes = tuple(scene["classes"].tolist())
+        scan = s4token.Scan(path.stem, cloud, scene["labels"].astype(np.int32), classes)
+    return present_classes(scan)
+
+
+def measured(model: s4token.S4Token, scans: Sequence[s4token.Scan], rounds: int) -> list[Measure]:
+    """Return mIoU and milliseconds by role, as means over the scans; mIoU of labelled ones.
+
+    The roles take turns; a scan's time is the median of its rounds, after one for all that does not
+    count.
+    """
     scores: dict[str, list[float]] = {role: [] for role in ROLES}
-    for path, taught in zip(apart, teach(model.clip, apart, work / "teacher"), strict=True):
-        scene = named_tokens(path, "superpoint", ids)
-        student = model.encode_inputs("superpoint", [scene.inputs])[1][0]
-        teacher = torch.from_numpy(lesson(path, taught, "superpoint", ids).teacher)
-        # A scene of the bank is described but once, by as many tokens as it has.
+    taken: dict[str, list[float]] = {role: [] for role in ROLES}
+    for role in ROLES:
+        encoded(model, scans[0].cloud, role)
+    for scan in scans:
+        turns = [{role: encoded(model, scan.cloud, role) for role in ROLES} for _ in range(rounds)]
         for role in ROLES:
-            features = teacher if role == TEACHER else student
-            scores[role].append(token_score(features @ words.T, scene)["mIoU"])
-    return {role: float(np.mean(scores[role])) for role in ROLES}
+            taken[role].append(1000 * median(_after_grouping(made[role]) for made in turns))
+            if scan.labels is not None:
+                scores[role].append(_score(model, scan, turns[0][role]))
+    return [{role: fmean(v) for role, v in values.items() if v} for values in (scores, taken)]
+
+
+def _score(model: s4token.S4Token, scan: s4token.Scan, made: Encoding) -> float:
+    assert scan.labels is not None
+    labels = s4token.segment(model, made, scan.classes, threshold=0).labels
+    return s4token.segmentation_score(scan.labels, labels, len(scan.classes)).mIoU
+
+
+def _after_grouping(made: Encoding) -> float:
+    return sum(s for stage, s in made.seconds.items() if stage != "grouping")
+
+
+def _row(variant: str, what: str, values: Measure) -> results.Row:
+    out: results.Row = {"variant": variant} | {f"{role}, {what}": v for role, v in values.items()}
+    return out | {f"{role}, %": 100 * values[role] / values[TEACHER] for role in STUDENTS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,24 +105,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("student", type=Path)
     parser.add_argument("scans", nargs="+", type=Path, help="labelled .npz or .ply")
     parser.add_argument("--bank", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--clips", nargs="*", default=CLIPS, help="architectures to time as well")
     options = parser.parse_args(arguments)
     model = s4token.load(options.student)
     if not model.recipe.get("label_free"):
         raise SystemExit(f"{options.student}: it was trained with names")
-    found = {"held-out scenes": on_scenes(model, options.bank, options.work)}
-    found |= {path.stem: on_scan(model, path) for path in options.scans}
-    rows: list[results.Row] = []
-    for scan, score in found.items():
-        row: results.Row = {"variant": scan} | {f"{r}, mIoU": score[r] for r in ROLES}
-        rows.append(row | {f"{r}, %": 100 * score[r] / score[TEACHER] for r in STUDENTS})
-    first = options.scans[0]
-    times = [timed(model, path, f"{path.stem}, {model.clip.name}") for path in options.scans]
+    groups = {"held-out scenes": kept_apart(options.bank)}
+    for path in options.scans:
+        groups[path.stem] = [present_classes(s4token.read_scan(path))]
+    rows, times = [], []
+    for name, scans in groups.items():
+        score, taken = measured(model, scans, rounds=ROUNDS if len(scans) == 1 else 1)
+        rows.append(_row(name, "mIoU", score))
+        times.append(_row(f"{name}, {model.clip.name}", "ms", taken))
+        print(json.dumps([rows[-1], times[-1]]), flush=True)
+    first = options.scans[0].stem
+    unnamed = [replace(scan, labels=None) for scan in groups[first]]
     for clip in options.clips:
-        times.append(timed(random_model(clip, "cpu"), first, f"{first.stem}, {clip}"))
-    for row in rows + times:
-        print(json.dumps(row), flush=True)
+        _, taken = measured(random_model(clip, "cpu"), unnamed, rounds=ROUNDS)
+        times.append(_row(f"{first}, {clip}", "ms", taken))
+        print(json.dumps(times[-1]), flush=True)
     learned = f"{model.recipe['steps']} steps on {model.recipe['scenes']} scenes"
     stated = f"{learned} by {', '.join(model.recipe['objectives'])}, seed {model.recipe['seed']}; "
     stated += "no name was read. Times are those after the grouping, which all need; % is of the "

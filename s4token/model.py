@@ -138,13 +138,16 @@ class S4Token(nn.Module):
         about the vertical by another quarter, because no direction in plan is. How large things are
         in metres is estimated where the cloud does not say its unit.
         count: tokens, instead of the number the tokenizer was trained with.
-        levels: how many of ``LEVELS``, from the first on; not all: in bfloat16 if a CPU has it.
+        levels: how many of ``LEVELS``, from the first on; not all: in bfloat16 if a CPU has it, and
+        fewer tokens for a small scan (``quick_count``) if ``count`` does not say how many.
         progress: called with the fraction done and the name of the stage that begins.
         Raises ValueError when this checkpoint has no such tokenizer, or for levels there are not.
         """
         if not 1 <= levels <= len(LEVELS):
             raise ValueError(f"levels: expected 1 to {len(LEVELS)}, got {levels}")
         grouping = self.grouping(tokenizer, count)
+        if count is None and levels < len(LEVELS):
+            grouping = replace(grouping, count=quick_count(len(cloud), grouping.count))
         normalise = self.tokenizations[tokenizer].normalise
         say = progress or (lambda fraction, stage: None)
         clock = [time.perf_counter()]
@@ -312,6 +315,14 @@ def _core_each() -> Iterator[ThreadPoolExecutor]:
             yield pool
     finally:
         torch.set_num_threads(cores)  # what a thread sets counts for those that start later
+
+
+def quick_count(points: int, most: int) -> int:
+    """Return the tokens of a quick encoding: one for 160 points, at least 128, at most ``most``.
+
+    On small scans as good as 512, in less time (docs/LOG.md).
+    """
+    return min(most, max(128, points // 160))
 
 
 def _levels(

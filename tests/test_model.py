@@ -13,7 +13,7 @@ from s4token import checkpoint
 from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build
 from s4token.describe import describe, describe_levels, turned
 from s4token.grouping import KNN, Radius
-from s4token.model import SHAPES, S4Token, Tokenization, _levels, load
+from s4token.model import SHAPES, S4Token, Tokenization, _levels, load, quick_count
 from s4token.superpoints import Superpoints
 from s4token.types import PointCloud
 
@@ -84,6 +84,22 @@ def test_one_level_is_what_the_transformer_says_of_it_and_is_noted(tiny_model, r
     for levels in (0, 5):
         with pytest.raises(ValueError, match="levels: expected 1 to 4"):
             tiny_model.encode(room_cloud, levels=levels)
+
+
+@pytest.mark.parametrize(
+    ("points", "most", "tokens"),
+    [(900, 512, 128), (41_568, 512, 259), (900_000, 512, 512), (9, 16, 16)],
+)
+def test_a_quick_encoding_takes_a_token_for_160_points(points, most, tokens):
+    assert quick_count(points, most) == tokens
+
+
+def test_a_small_scan_has_fewer_tokens_where_quick_is_asked_and_no_count(tiny_clip, room_cloud):
+    model = S4Token(tiny_clip, {"superpoint": Tokenization(Superpoints(512), "token")}).eval()
+    tokens = lambda **how: len(model.encode(room_cloud, **how).groups)  # noqa: E731
+    assert tokens(levels=1) == tokens(levels=3) == quick_count(len(room_cloud), 512) < 512
+    assert tokens(levels=1, count=400) == 400
+    assert tokens() == 512
 
 
 @pytest.mark.parametrize("tokenizer", ["superpoint", "knn", "radius"])
