@@ -36,9 +36,9 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.run
 # Rebuilds the small CLIP's image tower and the tokenizers: PACK=objects.npz TEXT=text.safetensors.
 # The shipped small CLIP serves as TEXT too; only its text tower is used.
 checkpoints: $(VENV)/.run
-	$(BIN)/python -m s4token bank --out runs/bank --pack $(PACK) --scenes 1400
+	$(BIN)/python -m s4token bank --out runs/bank --pack $(PACK) --scenes 4000
 	$(BIN)/python -m s4token pretrain-clip --bank runs/bank --pack $(PACK) --text $(TEXT) \
-		--steps 5600 --batch 12 --out runs/s4token-small.safetensors
+		--steps 5000 --batch 12 --out runs/s4token-small.safetensors
 	cp runs/s4token-small.safetensors checkpoints/
 	cp runs/s4token-small-tokenizers.safetensors checkpoints/s4token.safetensors
 
