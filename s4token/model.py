@@ -148,7 +148,6 @@ class S4Token(nn.Module):
         grouping = self.grouping(tokenizer, count)
         if count is None and levels < len(LEVELS):
             grouping = replace(grouping, count=quick_count(len(cloud), grouping.count))
-        normalise = self.tokenizations[tokenizer].normalise
         say = progress or (lambda fraction, stage: None)
         clock = [time.perf_counter()]
         with stage(say, f"grouping {len(cloud):,} points ({tokenizer})"):
@@ -156,16 +155,14 @@ class S4Token(nn.Module):
         groups = groupings[0]
         clock.append(time.perf_counter())
         say(0.6, f"describing {len(groups):,} tokens")
-        described = describe_levels(cloud, groupings, normalise)
+        described = describe_levels(cloud, groupings, self.tokenizations[tokenizer].normalise)
         clock.append(time.perf_counter())
         say(0.8, f"frozen transformer ({self.clip.name})")
         features = np.zeros((len(groups), self.clip.embed_dim))
-        whole, sizes = np.zeros(self.clip.embed_dim), []
+        whole, sizes, unit = np.zeros(self.clip.embed_dim), [], cloud.metres_per_unit
         for level, inputs in zip(groupings, described, strict=True):
             with self._precision() if levels == len(LEVELS) else self._quickest():
-                pooled, each, size = self.encode_inputs(
-                    tokenizer, [inputs], [cloud.metres_per_unit]
-                )
+                pooled, each, size = self.encode_inputs(tokenizer, [inputs], [unit])
             sizes.append(size.cpu())
             own = each[0].float().cpu().numpy()
             features += own if level is groups else regroup(cloud, own, level, groups)
@@ -173,7 +170,6 @@ class S4Token(nn.Module):
         clock.append(time.perf_counter())
         say(1.0, "encoded")
         stages = ("grouping", "describing", "transformer")
-        unit = cloud.metres_per_unit
         if unit is None and self.recipe.get("knows_metres"):
             unit = _geometric_mean(torch.cat(sizes))
         return Encoding(
