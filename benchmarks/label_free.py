@@ -128,7 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     learned = f"{model.recipe['steps']} steps on {model.recipe['scenes']} scenes"
     stated = f"{learned} by {', '.join(model.recipe['objectives'])}, seed {model.recipe['seed']}; "
     stated += "no name was read. Times are those after the grouping, which all need; % is of the "
-    stated += "teacher's. CLIPs but s4token-small have random weights."
+    stated += (
+        "teacher's. CLIPs but s4token-small have random weights. Scans: median of three rounds; "
+    )
+    stated += "held-out scenes: one round, the mean of all."
     parts = {"label-free, mIoU": rows, "label-free, time after the grouping": times}
     return results.keep_study("label_free.json", model, stated, parts)
 
