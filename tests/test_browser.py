@@ -91,13 +91,13 @@ class Visit:
 
     def redrawn(self, act: Callable[[], object], canvas: str = CANVAS) -> None:
         """Do something and wait until a new scene is on the screen."""
-        mark = "n => { const v = window.s4.viewers[n]; if (v && v.scene) v.scene.old = 1; }"
-        self.page.evaluate(mark, canvas)
+        # By identity: Gradio takes a mark on the scene for a change and shows it once more.
+        self.page.evaluate("n => { window.before = window.s4.viewers[n]?.scene; }", canvas)
         act()
         self.page.wait_for_function(
             """name => {
-                const viewer = window.s4.viewers[name];
-                return viewer && viewer.scene && !viewer.scene.old;
+                const scene = window.s4.viewers[name]?.scene;
+                return scene && scene !== window.before;
             }""",
             arg=canvas,
         )
@@ -110,8 +110,11 @@ class Visit:
         self.page.locator("#s4-caption").get_by_text(re.compile(f"^{name}:")).wait_for()
 
     def find(self, words: str) -> str:
-        """Ask for words, other ones than before."""
-        self.page.locator("#s4-prompts textarea").fill(words)
+        """Ask for words; if they are those of before, for others first: the same is not redrawn."""
+        field = self.page.locator("#s4-prompts textarea")
+        if field.input_value() == words:
+            self.find(f"{words}\nzebra")
+        field.fill(words)
         self.redrawn(self.page.locator("#s4-find").click)
         self.page.wait_for_function(
             """words => words.every(word => [...document.querySelectorAll("#s4-legend tbody th")]
