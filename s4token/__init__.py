@@ -10,6 +10,7 @@ from s4token.multiview import encode_views
 from s4token.propagation import point_tokens
 from s4token.render import render
 from s4token.segment import best_prompt, segment, synonyms
+from s4token.spelling import misspelt
 from s4token.superpoints import Superpoints
 from s4token.synthetic import ROOM_KINDS, room
 from s4token.types import (
@@ -45,6 +46,7 @@ __all__ = [
     "best_prompt",
     "encode_views",
     "load",
+    "misspelt",
     "partition_score",
     "point_tokens",
     "read",

@@ -66,10 +66,10 @@ def build(config: Mapping[str, Any]) -> nn.Module:
 def small_tokenizer() -> Callable[[list[str]], Tensor]:
     """Return the tokenizer of the small CLIP: list[str] -> (n, 32) int64."""
     text = SMALL_CLIP["text_cfg"]
-    return _tokenizer(text["vocab_size"], text["context_length"])
+    return byte_pairs(text["vocab_size"], text["context_length"])
 
 
-def _tokenizer(vocab_size: int, context_length: int) -> Callable[[list[str]], Tensor]:
+def byte_pairs(vocab_size: int = 49408, context_length: int = 77) -> Callable[[list[str]], Tensor]:
     """Return CLIP's byte-pair encoding with only as many merges as ``vocab_size`` allows.
 
     Merges are ranked by frequency, so a smaller vocabulary is a prefix of the larger one; the two
@@ -249,7 +249,7 @@ class FrozenCLIP(nn.Module):
             clip = build(header["open_clip"])
             checkpoint.load_into(clip, state, source=str(path))
             text = header["open_clip"]["text_cfg"]
-            tokenizer = _tokenizer(text["vocab_size"], text["context_length"])
+            tokenizer = byte_pairs(text["vocab_size"], text["context_length"])
             return cls(clip, tokenizer, name=name, tag=path.name, dense="tokens")
         return cls._load_open_clip(name, str(tag or ""), dense)
 

@@ -128,9 +128,12 @@ def _segment(options: argparse.Namespace) -> None:
     from s4token.io import write
     from s4token.multiview import VIEWS, encode_views
     from s4token.segment import THRESHOLD, check_prompts, segment
+    from s4token.spelling import misspelt
 
     writable(options.out, ".ply")
     check_prompts(options.prompts)
+    for word, near in misspelt([*options.prompts, *options.negatives]).items():
+        print(f"note: {word}: did you mean {near}? It is asked as it stands", file=sys.stderr)
     cloud = _read(options.scan, options.up, options.unit)
     if options.clip and options.engine != "multiview":
         raise ValueError("--clip: no tokenizer is trained for it; add --engine multiview")

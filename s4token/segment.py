@@ -62,8 +62,11 @@ def check_prompts(prompts: Sequence[str], field: str = "prompts") -> tuple[str, 
 def text_features(
     model: TextModel, prompts: Sequence[str], templates: Sequence[str] = TEMPLATES
 ) -> Float[np.ndarray, "C E"]:
-    """Return one unit row per prompt, averaged over templates with one ``{}`` each."""
-    texts = [t.replace("{}", p) for p in prompts for t in templates]
+    """Return one unit row per prompt, averaged over templates with one ``{}`` each.
+
+    Underscores are read as blanks: label sets write coffee_table.
+    """
+    texts = [t.replace("{}", p.replace("_", " ")) for p in prompts for t in templates]
     rows = model.encode_text(texts).reshape(len(prompts), len(templates), -1).mean(axis=1)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 

@@ -135,11 +135,11 @@ def tiny_clip():
     """A CLIP of random weights with open_clip's architecture, for 32 x 32 pictures."""
     import torch
 
-    from s4token.backbone import FrozenCLIP, _tokenizer, build
+    from s4token.backbone import FrozenCLIP, build, byte_pairs
 
     torch.manual_seed(0)
     return FrozenCLIP(
-        build(TINY_CLIP), _tokenizer(1024, 16), name="tiny", tag="random", dense="tokens"
+        build(TINY_CLIP), byte_pairs(1024, 16), name="tiny", tag="random", dense="tokens"
     )
 
 

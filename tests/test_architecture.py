@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = (
     "__init__ __main__ cli cli_evaluate cli_options cli_training",
     "averaging bank baselines benchmark clip_batches clip_pretrain few_shot hypernyms picture "
-    "pretrain probes resources scene_memory settings tallies text_corpus text_pretrain "
+    "pretrain probes resources scene_memory settings spelling tallies text_corpus text_pretrain "
     "text_teacher vocabulary zero_shot",
     "multiview objectives objectives.alignment objectives.clustering objectives.distillation "
     "objectives.masked objectives.teacher segment training",

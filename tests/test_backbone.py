@@ -15,8 +15,8 @@ from s4token.backbone import (
     FrozenCLIP,
     _check_config,
     _self_path,
-    _tokenizer,
     build,
+    byte_pairs,
     small_tokenizer,
 )
 from s4token.text_store import TextStore
@@ -44,7 +44,7 @@ def frozen(config, dense="tokens", seed=0):
     with torch.no_grad():
         for p in clip.parameters():
             p.add_(0.02 * torch.randn_like(p))
-    return FrozenCLIP(clip, _tokenizer(1024, 16), name="test", tag="random", dense=dense)
+    return FrozenCLIP(clip, byte_pairs(1024, 16), name="test", tag="random", dense=dense)
 
 
 @pytest.fixture(scope="module", params=[SMALL, OPENAI_LIKE], ids=["small", "openai"])
@@ -219,7 +219,7 @@ def test_gradients_flow_to_the_tokens_only(clip):
 def test_a_tower_without_tokens_is_refused():
     config = SMALL | {"vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8}}
     with pytest.raises(ValueError, match=r"resnet: .*ModifiedResNet.*ViT-B-32"):
-        FrozenCLIP(build(config), _tokenizer(1024, 16), name="resnet", tag="")
+        FrozenCLIP(build(config), byte_pairs(1024, 16), name="resnet", tag="")
 
 
 # Words
@@ -229,7 +229,7 @@ TEXTS = ["chair", "a photo of a chair", "Stühle 🪑 椅子 кресло", "", 
 
 @pytest.mark.parametrize("vocab", [514, 600, 1024, 16384, 49408])
 def test_tokens_fit_the_vocabulary(vocab):
-    ids = _tokenizer(vocab, 16)(TEXTS)
+    ids = byte_pairs(vocab, 16)(TEXTS)
     assert ids.shape == (len(TEXTS), 16) and ids.max() < vocab and ids.min() >= 0
     assert (ids[:, 0] == vocab - 2).all()
     # Pooling takes the first largest id: the end token must be there and be the largest.
@@ -238,7 +238,7 @@ def test_tokens_fit_the_vocabulary(vocab):
 
 
 def test_small_vocabulary_spells_the_same_words():
-    tokenizer = _tokenizer(1024, 32)
+    tokenizer = byte_pairs(1024, 32)
     word = {i: piece for piece, i in tokenizer.encoder.items() if i < 1022}
     ids = [int(i) for i in tokenizer(["a red chair by the window"])[0] if i not in (0, 1022, 1023)]
     assert "".join(word[i] for i in ids).replace("</w>", " ").strip() == "a red chair by the window"
@@ -246,7 +246,7 @@ def test_small_vocabulary_spells_the_same_words():
 
 def test_full_vocabulary_is_open_clips_own():
     expected = open_clip.get_tokenizer("ViT-B-32")(TEXTS)
-    assert (_tokenizer(49408, 77)(TEXTS) == expected).all()
+    assert (byte_pairs(49408, 77)(TEXTS) == expected).all()
     assert small_tokenizer()(["chair"]).shape == (1, 32)
 
 

@@ -92,13 +92,23 @@ def test_segment_on_one_level_says_so(scan, tmp_path, capsys):
     out = tmp_path / "quick.ply"
     verb = ["segment", str(path), "--prompts", "chair", "floor", "--out", str(out)]
     assert main([*verb, "--levels", "1"]) == 0
-    assert "note: levels: 1 of 4 averaged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "note: levels: 1 of 4 averaged" in said and "did you mean" not in said
     notes = json.loads(out.with_suffix(".json").read_text())["provenance"]["notes"]
     assert any("levels: 1 of 4" in note for note in notes)
     found = PlyData.read(out)["vertex"]["label"]
     model = s4token.load()
     alone = model.encode(s4token.read(path), levels=1)
     assert (found == s4token.segment(model, alone, ["chair", "floor"]).labels).all()
+
+
+def test_segment_doubts_a_misspelt_word_and_asks_it_all_the_same(scan, tmp_path, capsys):
+    out = tmp_path / "out.ply"
+    verb = ["segment", str(scan[0]), "--prompts", "chiar", "floor", "--negatives", "celing"]
+    assert main([*verb, "--levels", "1", "--out", str(out)]) == 0
+    said = capsys.readouterr().err
+    assert "note: chiar: did you mean chair?" in said and "celing: did you mean ceiling?" in said
+    assert json.loads(out.with_suffix(".json").read_text())["labels"]["1"] == "chiar"
 
 
 def test_labels_survive_a_change_of_units(scan, tmp_path):

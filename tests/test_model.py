@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from s4token import checkpoint
-from s4token.backbone import SMALL_NAME, FrozenCLIP, _tokenizer, build
+from s4token.backbone import SMALL_NAME, FrozenCLIP, build, byte_pairs
 from s4token.describe import describe, describe_levels, turned
 from s4token.grouping import KNN, Radius
 from s4token.model import SHAPES, S4Token, Tokenization, _levels, load, quick_count
@@ -180,7 +180,7 @@ def test_settings_of_the_groupings_survive(tiny_clip, tmp_path):
 
 def test_another_clip_is_refused(saved, tiny_config):
     torch.manual_seed(99)
-    other = FrozenCLIP(build(tiny_config), _tokenizer(1024, 16), name="tiny", tag="other")
+    other = FrozenCLIP(build(tiny_config), byte_pairs(1024, 16), name="tiny", tag="other")
     words = r"model\.safetensors: trained against tiny:random \(.{12}\), but .* is tiny:other"
     with pytest.raises(ValueError, match=words):
         load(saved, clip=other)
@@ -230,7 +230,7 @@ def test_no_cuda(saved, tiny_clip):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_gpu_equals_cpu(tmp_path, room_cloud, tiny_config):
     torch.manual_seed(0)
-    clip = FrozenCLIP(build(tiny_config), _tokenizer(1024, 16), name="tiny", tag="random")
+    clip = FrozenCLIP(build(tiny_config), byte_pairs(1024, 16), name="tiny", tag="random")
     S4Token(clip).save(tmp_path / "m.safetensors")
     on_cpu = load(tmp_path / "m.safetensors", clip=clip).encode(room_cloud)
     on_gpu = load(tmp_path / "m.safetensors", device="cuda", clip=clip).encode(room_cloud)
@@ -266,7 +266,7 @@ def _given(model, clouds, tokenizer):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_many_shapes_on_a_gpu(tmp_path, room_cloud, tiny_config):
     torch.manual_seed(0)
-    clip = FrozenCLIP(build(tiny_config), _tokenizer(1024, 16), name="tiny", tag="random")
+    clip = FrozenCLIP(build(tiny_config), byte_pairs(1024, 16), name="tiny", tag="random")
     S4Token(clip).save(tmp_path / "m.safetensors")
     clouds = [room_cloud.select(np.arange(n)) for n in range(40, 1400, 120)]
     on_gpu = load(tmp_path / "m.safetensors", device="cuda", clip=clip)

@@ -197,6 +197,8 @@ def test_three_hundred_long_and_foreign_prompts(tiny_model, room_cloud):
 def test_templates_are_averaged(tiny_model):
     rows = text_features(tiny_model, ["chair", "red table"])
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    again = text_features(tiny_model, ["chair", "red_table"])
+    np.testing.assert_allclose(again, rows, atol=1e-6, err_msg="as label sets write it")
     texts = [[t.replace("{}", p) for t in TEMPLATES] for p in ("chair", "red table")]
     for row, phrases in zip(rows, texts, strict=True):
         mean = tiny_model.encode_text(phrases).mean(axis=0)

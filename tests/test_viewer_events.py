@@ -301,6 +301,14 @@ def test_other_scripts_work_with_a_hint(app, opened):
     assert "English" in screen.status and "椅子" in screen.legend
 
 
+def test_misspelt_words_are_asked_and_doubted(app, handle, path):
+    asked = Controls(prompts="chiar\nred", negatives="celing")
+    for screen in (events.open_file(app, handle, path, asked), events.ask(app, handle, asked)):
+        assert "chiar: did you mean chair? celing: did you mean ceiling?" in screen.status
+        assert "chiar" in screen.legend
+    assert "did you mean" not in events.ask(app, handle, Controls(prompts="chair\nred")).status
+
+
 def test_a_failing_encoder_keeps_the_scan(app, opened, model, path):
     before = app.store.get(opened)
     model.fail = RuntimeError("out of memory")

@@ -22,7 +22,7 @@ from viewer.answers import Report, answered, encoded, quiet, unless_changed
 from viewer.controls import Controls, parse_color, parse_pick, parse_toggle
 from viewer.figures import Look
 from viewer.overlay import corrected, divided
-from viewer.session import Session
+from viewer.session import Query, Session
 from viewer.shared import App
 
 ROOMS = {
@@ -142,6 +142,7 @@ def _open(app: App, handle: str, session: Session, c: Controls, report: Report) 
         report(0.97, "Comparing with your words")
         try:
             session = answered(app, session, c.query())
+            said += _doubts(session.query)
         except ValueError as error:  # the scan is fine; the words can be mended next
             said.append(str(error))
     session, note = app.store.update(handle, lambda _: session)
@@ -191,11 +192,19 @@ def ask(app: App, handle: str, c: Controls) -> Screen:
     )
     if session.answer.hardly_labelled:
         said += f" Is {c.up} really up? Choose it under Refine."
-    if not all(p.isascii() for p in session.query.prompts + session.query.negatives):
-        said += " Note: the text model knows English words; other scripts give weak matches."
+    said = " ".join([said, *_doubts(session.query)])
     if c.view in ("Colours", "Superpoints"):
         c = replace(c, view="Labels")
     return _screen(app, handle, session, c, f"{said} {note}".strip())
+
+
+def _doubts(query: Query) -> list[str]:
+    """Say which words are perhaps not understood."""
+    words = query.prompts + query.negatives
+    said = [f"{word}: did you mean {near}?" for word, near in s4token.misspelt(words).items()]
+    if not all(word.isascii() for word in words):
+        said.append("Note: the text model knows English words; other scripts give weak matches.")
+    return said
 
 
 def choose_tokenizer(app: App, handle: str, c: Controls, report: Report = quiet) -> Screen:
