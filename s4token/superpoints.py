@@ -70,8 +70,8 @@ class Superpoints:
             log.warning("superpoints: %d points give %d superpoints, not %d", n, n, self.count)
         order = _canonical_order(cloud)
         ordered = cloud.select(order)
-        if n > LARGEST_CLOUD:
-            kept, voxel = _thin(ordered.points)
+        if n > LARGEST_CLOUD >= 2 * max(counts):
+            kept, voxel = _thin(ordered.points, max(counts))
             log.info("superpoints: %d points partitioned through %d of them", n, len(kept))
             parts = [p[voxel] for p in self._partitions(ordered.select(kept), counts)]
         else:
@@ -140,17 +140,39 @@ def _canonical_order(cloud: PointCloud) -> Int[np.ndarray, "N"]:
 
 
 def _thin(
-    points: Float[np.ndarray, "N 3"],
+    points: Float[np.ndarray, "N 3"], least: int
 ) -> tuple[Int[np.ndarray, "V"], Int[np.ndarray, "N"]]:
-    """Return at most ``LARGEST_CLOUD`` points, one per voxel, and each point's voxel."""
-    extent = float(np.ptp(points, axis=0).max())
-    size = extent / LARGEST_CLOUD**0.5
-    while True:
-        kept, voxel = voxel_downsample(points, size)
-        if len(kept) <= LARGEST_CLOUD:
-            return kept, voxel
+    """Return at most ``LARGEST_CLOUD`` points, one per voxel, and each point's voxel.
+
+    At least half as many, if there are as many places; if there are not even ``least``, one point
+    for a run of them in their order. A few stray points do not matter: they count as no farther
+    away than all but a thousandth at either end of each axis reach.
+    """
+    some = points[:: -(-len(points) // 100_000)]
+    low, high = np.quantile(some, [1e-3, 1 - 1e-3], axis=0, method="nearest")
+    reach = (high - low).max()
+    near = np.clip(points, low - reach, high + reach)
+    extent = float(np.ptp(near, axis=0).max())
+    size, many, few = extent / LARGEST_CLOUD**0.5, 0.0, np.inf
+    kept = voxel = np.zeros(0, dtype=np.int64)
+    while max(1.01 * many, extent / 2**20) < size < few:
+        found = voxel_downsample(near, size)
+        share = len(found[0]) / LARGEST_CLOUD
+        if share <= 1:
+            few, (kept, voxel) = size, found
+        if 0.5 <= share <= 1:
+            break
         # Surfaces: four times fewer voxels for twice their edge.
-        size *= 1.02 * (len(kept) / LARGEST_CLOUD) ** 0.5
+        if share > 1:
+            many, size = size, size * 1.02 * share**0.5
+        else:
+            size *= share**0.5
+        if not many < size < few:
+            size = (many * few) ** 0.5
+    if len(kept) >= least:
+        return kept, voxel
+    run = -(-len(points) // LARGEST_CLOUD)
+    return np.arange(0, len(points), run), np.arange(len(points)) // run
 
 
 def _graph(

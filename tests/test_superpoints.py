@@ -192,6 +192,36 @@ def test_a_huge_cloud_goes_through_its_voxels(monkeypatch, caplog, room_scan):
     assert oracle_miou(groups, room_scan.labels) > whole - 4
 
 
+def _with_stray(points, *strays):
+    points = points.copy()
+    points[: len(strays)] = strays
+    return points
+
+
+@pytest.mark.parametrize(
+    "shape",
+    {
+        "a stray point": lambda flat: _with_stray(flat, [5000, 0, 0]),
+        "strays on all sides": lambda flat: _with_stray(flat, [5e6, 5e6, 5e6], [-5e6, 0, 0]),
+        "a line": lambda flat: flat * [1, 0, 0],
+        "a corridor": lambda flat: flat * [30, 1, 1],
+        "a dense spot": lambda flat: np.concatenate([flat / 100, flat[:200] * 100]),
+        "two places": lambda flat: np.round(flat / 4) * [1, 0, 0],
+        "one place": lambda flat: flat * 0,
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_a_huge_cloud_of_any_shape_gets_its_superpoints(monkeypatch, shape):
+    """As many as were asked for, and where points have places of their own, no giant."""
+    monkeypatch.setattr("s4token.superpoints.LARGEST_CLOUD", 8000)
+    flat = np.random.default_rng(0).random((12_000, 3)) * [4, 3, 0]
+    cloud = PointCloud(shape[1](flat).astype(np.float32))
+    for count in (300, 4100):  # the second is too many to go through voxels
+        groups = Superpoints(count)(cloud)
+        assert groups.is_partition and len(groups) == count
+        assert groups.sizes.max() < len(cloud) / 10 or "place" in shape[0]
+
+
 def voronoi(points, count, seed):
     rng = np.random.default_rng(seed)
     seeds = points[rng.choice(len(points), count, replace=False)]
