@@ -33,9 +33,10 @@ from s4token.clip_batches import bank_names, named_tokens
 from s4token.clip_pretrain import name_vectors, token_score
 from s4token.grouping import KNN, Radius
 from s4token.io import read_scan
+from s4token.lessons import teach
 from s4token.metrics import segmentation_score
 from s4token.model import TOKENIZATIONS, S4Token, Tokenization
-from s4token.pretrain import PretrainConfig, pretrain, teach
+from s4token.pretrain import PretrainConfig, pretrain
 from s4token.superpoints import Superpoints
 from s4token.tokenizer import Tokenizer
 from s4token.types import PointCloud, Scan

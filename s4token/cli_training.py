@@ -4,13 +4,44 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from s4token.cli_options import TOKENIZERS
+from s4token.cli_options import TOKENIZERS, writable
 from s4token.types import UNITS
+
+
+def _number(kind: type, low: float, said: str) -> Any:
+    """Return an argparse type: a finite number of at least ``low``."""
+
+    def parsed(text: str) -> Any:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number < 2**63:
+            raise argparse.ArgumentTypeError(f"expected {said}, got {text}")
+        return number
+
+    return parsed
+
+
+_at_least_one = _number(int, 1, "a whole number of at least 1")
+_natural = _number(int, 0, "a whole number of at least 0")
+_weight = _number(float, 0, "a weight of 0 or more")
+_above_zero = _number(float, sys.float_info.min, "a number above 0")
+
+
+def _part(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    part, parts = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= part <= parts:
+        raise argparse.ArgumentTypeError(f"expected k/n with k from 1 to n, as in 1/4, got {text}")
+    return part, parts
 
 
 def training_verbs(verb: Any) -> None:
@@ -20,8 +51,8 @@ def training_verbs(verb: Any) -> None:
     _data_option(sub)
     sub.add_argument("--pack", type=Path, help="objects.npz of named objects to mix in")
     sub.add_argument("--scans", type=Path, nargs="*", default=(), help="labelled training scans")
-    sub.add_argument("--scenes", type=int, default=600)
-    sub.add_argument("--part", default="1/1", help="k/n: build the k-th of n parts")
+    sub.add_argument("--scenes", type=_at_least_one, default=600)
+    sub.add_argument("--part", type=_part, default="1/1", help="k/n: build the k-th of n parts")
 
     _small_clip_verbs(verb)
 
@@ -32,23 +63,25 @@ def training_verbs(verb: Any) -> None:
     )
     sub.add_argument("--bank", type=Path, help="folder of scenes (default: WORK/bank)")
     _data_option(sub)
-    sub.add_argument("--scenes", type=int, default=600, help="how many to make of --data")
+    sub.add_argument("--scenes", type=_at_least_one, default=600, help="how many to make of --data")
     sub.add_argument("--clip", default="s4token-small", help="open_clip NAME:TAG")
     sub.add_argument("--tokenizers", nargs="+", choices=TOKENIZERS, default=TOKENIZERS)
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/pretrain"), help="resumable state")
     for name in ("distillation", "masked", "clustering"):
-        sub.add_argument(f"--{name}", type=float, metavar="WEIGHT", help="objective without labels")
+        sub.add_argument(
+            f"--{name}", type=_weight, metavar="WEIGHT", help="objective without labels"
+        )
     sub.add_argument(
-        "--alignment", type=float, metavar="WEIGHT", help="objective that reads the scenes' names"
+        "--alignment", type=_weight, metavar="WEIGHT", help="objective that reads the scenes' names"
     )
     sub.add_argument("--start", type=Path, help="tokenizers to begin with: a file, or shipped")
     sub.add_argument("--device", default="cpu", help="cpu or cuda")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--batch", type=int, help="scenes per step")
-    sub.add_argument("--lr", type=float, help="peak learning rate")
-    sub.add_argument("--seed", type=int, help="of what every step draws (default: 0)")
-    sub.add_argument("--threads", type=int)
+    sub.add_argument("--steps", type=_at_least_one)
+    sub.add_argument("--batch", type=_at_least_one, help="scenes per step")
+    sub.add_argument("--lr", type=_above_zero, help="peak learning rate")
+    sub.add_argument("--seed", type=_natural, help="of what every step draws (default: 0)")
+    sub.add_argument("--threads", type=_at_least_one)
 
     sub = verb("average", _average, "average two trainings, of which one went on from the other")
     sub.add_argument("first", type=Path, help="tokenizers with their small CLIP beside them")
@@ -63,8 +96,8 @@ def _small_clip_verbs(verb: Any) -> None:
     sub.add_argument("--sentences", default="", help="npz of sentence features, kept there")
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/text"), help="resumable state")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--threads", type=int)
+    sub.add_argument("--steps", type=_at_least_one)
+    sub.add_argument("--threads", type=_at_least_one)
 
     sub = verb("pretrain-clip", _pretrain_clip, "train the image tower of the small CLIP")
     sub.add_argument("--bank", type=Path, required=True)
@@ -79,12 +112,14 @@ def _small_clip_verbs(verb: Any) -> None:
     sub.add_argument("--out", type=Path, required=True)
     sub.add_argument("--work", type=Path, default=Path("runs/clip"), help="resumable state")
     sub.add_argument("--device", default="cpu", help="cpu or cuda")
-    sub.add_argument("--steps", type=int)
-    sub.add_argument("--batch", type=int, help="pictures per step")
-    sub.add_argument("--scenes", type=int, help="scenes per step whose tokens the tower reads")
-    sub.add_argument("--lr", type=float, help="peak learning rate")
-    sub.add_argument("--seed", type=int, help="of what every step draws (default: 0)")
-    sub.add_argument("--threads", type=int)
+    sub.add_argument("--steps", type=_at_least_one)
+    sub.add_argument("--batch", type=_at_least_one, help="pictures per step")
+    sub.add_argument(
+        "--scenes", type=_at_least_one, help="scenes per step whose tokens the tower reads"
+    )
+    sub.add_argument("--lr", type=_above_zero, help="peak learning rate")
+    sub.add_argument("--seed", type=_natural, help="of what every step draws (default: 0)")
+    sub.add_argument("--threads", type=_at_least_one)
 
 
 def _data_option(sub: argparse.ArgumentParser) -> None:
@@ -107,12 +142,12 @@ def _bar(label: str) -> Any:
 def _bank(options: argparse.Namespace) -> None:
     from s4token.bank import Bank
 
-    part, parts = (int(x) for x in options.part.split("/"))
+    part, parts = options.part
     unit = UNITS.get(options.unit)
     bank = Bank(
         options.out, options.pack, tuple(options.scans), _data(options), metres_per_unit=unit
     )
-    bank.build(range(part - 1, options.scenes, parts), _bar(f"scenes {options.part}"))
+    bank.build(range(part - 1, options.scenes, parts), _bar(f"scenes {part}/{parts}"))
 
 
 def _data(options: argparse.Namespace) -> Any:
@@ -122,9 +157,14 @@ def _data(options: argparse.Namespace) -> Any:
     return None if options.data in (None, "rooms") else open_data(options.data)
 
 
-def _threads(options: argparse.Namespace) -> None:
+def _begin(options: argparse.Namespace) -> None:
+    """Refuse an output that could not be written hours later; use as many threads as asked."""
     import torch
 
+    if options.out.is_dir():
+        raise ValueError(f"--out: {options.out} is a folder; give a file name")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    writable(options.out)
     if options.threads:
         torch.set_num_threads(options.threads)
 
@@ -136,7 +176,7 @@ def _overrides(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _pretrain_text(options: argparse.Namespace) -> None:
     from s4token.text_pretrain import TextPretrainConfig, pretrain_text
 
-    _threads(options)
+    _begin(options)
     steps = _overrides(options, "steps")
     config = TextPretrainConfig(str(options.data), options.sentences, **steps)
     metrics = pretrain_text(config, options.out, folder=options.work, progress=_bar("text tower"))
@@ -146,7 +186,7 @@ def _pretrain_text(options: argparse.Namespace) -> None:
 def _pretrain_clip(options: argparse.Namespace) -> None:
     from s4token.clip_pretrain import ClipPretrainConfig, pretrain_clip
 
-    _threads(options)
+    _begin(options)
     config = ClipPretrainConfig(
         str(options.bank),
         str(options.pack),
@@ -178,7 +218,7 @@ def _pretrain(options: argparse.Namespace) -> None:
     from s4token.pretrain import PretrainConfig, pretrain_all
     from s4token.training import processes, wait_for_all
 
-    _threads(options)
+    _begin(options)
     if options.start == Path("shipped"):
         options.start = DEFAULT_CHECKPOINT
     if options.bank is None and options.data is None:

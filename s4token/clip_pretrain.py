@@ -36,17 +36,17 @@ from s4token.clip_batches import (
     named_tokens,
     patch_targets,
 )
-from s4token.datasets import objects
+from s4token.datasets import Named, objects
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
 from s4token.hypernyms import Hypernyms
 from s4token.metrics import score_of
 from s4token.model import TOKENIZATIONS
 from s4token.objectives.alignment import Alignment
-from s4token.scene_memory import BankMemory, TokenBatch, draw_scenes
+from s4token.scene_memory import BankMemory, TokenBatch, digest, draw_scenes
 from s4token.segment import text_features
 from s4token.size import size_distance
 from s4token.tokenizer import collate
-from s4token.training import Loop, MuonAdamW, own_device, processes
+from s4token.training import Loop, MuonAdamW, check_recipe, own_device, processes
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,6 @@ class ClipPretrainConfig:
     lr: float = 1e-3
     weight_decay: float = 0.05
     scale: float = 20.0
-    smoothing: float = 0.1
     cosine_weight: float = 0.5
     prior: float = 0.5
     token_weight: float = 2.0
@@ -84,6 +83,9 @@ class ClipPretrainConfig:
     go_on: bool = False
     growing: bool = False
     mixed_first: float = 0.4
+
+    def __post_init__(self) -> None:
+        check_recipe(self, at_least_one=("steps", "batch", "scenes"))
 
 
 class _Words:
@@ -184,13 +186,18 @@ def with_text_tower(path: str | Path, *, whole: bool = False) -> FrozenCLIP:
 
 def _architecture(path: str | Path, whole: bool) -> dict[str, Any]:
     """Return what is built: the small CLIP as it is now, or with ``whole`` as in that file."""
-    return checkpoint.read_header(path)["open_clip"] if whole else SMALL_CLIP
+    if not whole:
+        return SMALL_CLIP
+    header = checkpoint.read_header(path)
+    if header["kind"] != "clip" or "open_clip" not in header:
+        raise ValueError(f"{path}: is no small CLIP, which --go-on begins with")
+    return header["open_clip"]
 
 
 def _text_recipe(path: str) -> dict[str, Any]:
     header = checkpoint.read_header(path)
     if header["kind"] == "clip":
-        return header["text_tower"]
+        return header.get("text_tower", {})
     return {k: header[k] for k in ("recipe", "metrics") if k in header}
 
 
@@ -219,10 +226,12 @@ def pretrain_clip(
     paths = finished_scenes(bank)
     if not paths:
         raise ValueError(f"{bank}: no scene-*.npz with its tokens; build the bank first")
+    _held(config, paths)
     hypernyms = Hypernyms({o.category for o in named} | bank_names(paths), clip.device)
     lessons = BankMemory(bank, hypernyms.names, clip.device, config.held_out)
     lessons.add(paths)
     trainer = _Trainer(config, clip, hypernyms, lessons.frequency())
+    settings = _settings(config, clip, paths)
     if config.go_on:
         trainer.take_tokenizers(tokenizers_path(Path(config.text)))
     learned = nn.ModuleDict({"visual": clip.clip.visual, "tokenizers": trainer.tokenizers})
@@ -246,19 +255,41 @@ def pretrain_clip(
         total = pictures + config.token_weight * tokens
         return losses | {"loss": total + config.size_weight * losses.get("size", 0.0)}
 
-    Loop(folder, config.steps, config.lr).run(learned, optimizer, step, progress)
+    Loop(folder, config.steps, config.lr, settings).run(learned, optimizer, step, progress)
     if processes()[0] > 0:
         return {}
     learned.requires_grad_(False)
-    paths = finished_scenes(bank)
-    held = [p for p, out in zip(paths, held_scenes(paths, config.held_out), strict=True) if out]
-    metrics = _evaluate(trainer, held) | _evaluate_tokens(trainer, held)
-    unseen = [named[i] for i in np.flatnonzero(split(len(named), HELD_OUT, HELD_SEED))]
-    metrics |= _evaluate_objects(trainer, Objects(unseen, trainer.names, clip.image_size))
-    metrics |= {"scenes": float(len(lessons.counts)), "held_out_scenes": float(len(held))}
+    held = _held(config, finished_scenes(bank))
+    metrics = _measured(trainer, held, named) | {"scenes": float(len(lessons.counts))}
     (folder / "metrics.json").write_text(json.dumps(metrics))
     _save(config, trainer, metrics, out, knows_metres=lessons.knows_metres)
     return metrics
+
+
+def _measured(trainer: _Trainer, held: Sequence[Path], named: list[Named]) -> dict[str, float]:
+    """Return the scores of scenes and of the pack's objects that training never showed."""
+    unseen = [named[i] for i in np.flatnonzero(split(len(named), HELD_OUT, HELD_SEED))]
+    things = Objects(unseen, trainer.names, trainer.clip.image_size)
+    metrics = _evaluate(trainer, held) | _evaluate_tokens(trainer, held)
+    return metrics | _evaluate_objects(trainer, things) | {"held_out_scenes": float(len(held))}
+
+
+def _held(config: ClipPretrainConfig, paths: Sequence[Path]) -> list[Path]:
+    """Return the scenes to measure with; ValueError unless there are some, and others to learn."""
+    held = held_scenes(paths, config.held_out)
+    if held.all() or not held.any():
+        raise ValueError(
+            f"{config.bank}: {held.sum()} of its {len(held)} scenes are to measure with, by their "
+            "numbers; there must be some of these and some others: make more scenes"
+        )
+    return [path for path, out in zip(paths, held, strict=True) if out]
+
+
+def _settings(config: ClipPretrainConfig, clip: FrozenCLIP, paths: Sequence[Path]) -> dict:
+    """Return all that decides what comes out."""
+    found = {k: v for k, v in asdict(config).items() if k not in _PATHS}
+    found["begins"] = checkpoint.weights_sha256(clip.clip.state_dict())[:12]
+    return found if config.growing else {**found, "scenes_of_bank": digest(paths)}
 
 
 def _save(
@@ -323,7 +354,7 @@ def _evaluate_objects(trainer: _Trainer, things: Objects) -> dict[str, float]:
         seen = torch.from_numpy(images).to(trainer.clip.device)
         pooled = trainer.clip.encode_image(seen)[0].mean(dim=0)
         score = trainer.cosine(pooled)
-        ranks.append(int((score > score[truth]).sum()))
+        ranks.append(int((~(score < score[truth])).sum()) - 1)  # ties count against it
     rank = np.array(ranks)
     return {
         "object_top1": 100 * float((rank < 1).mean()),

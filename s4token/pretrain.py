@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,22 +15,28 @@ from torch import Tensor, nn
 
 from s4token import checkpoint
 from s4token.backbone import FrozenCLIP
-from s4token.bank import held_scenes, scene_count, scene_groups, tokens_path
+from s4token.bank import held_scenes, scene_count, tokens_path
 from s4token.checkpoint import weights_sha256
-from s4token.clip_batches import NamedTokens, bank_names, named_tokens
+from s4token.clip_batches import bank_names, named_tokens
 from s4token.clip_pretrain import name_vectors
+from s4token.lessons import Lesson, lesson, teach
 from s4token.model import TOKENIZATIONS, S4Token
-from s4token.multiview import cameras_for, draw, lift, pool, strided
 from s4token.objectives.alignment import Alignment
 from s4token.objectives.clustering import Clustering
 from s4token.objectives.distillation import Distillation, global_distance
 from s4token.objectives.masked import MaskedModelling
 from s4token.objectives.teacher import AverageTeacher
-from s4token.scene_memory import TOGETHER, SceneMemory, TokenBatch, draw_scenes
+from s4token.scene_memory import TOGETHER, SceneMemory, TokenBatch, digest, draw_scenes
 from s4token.size import size_distance
 from s4token.tokenizer import HIDDEN, Tokenizer
-from s4token.training import Loop, MuonAdamW, own_device, processes, wait_for_all
-from s4token.types import PointCloud
+from s4token.training import (
+    Loop,
+    MuonAdamW,
+    check_recipe,
+    own_device,
+    processes,
+    wait_for_all,
+)
 
 
 @dataclass(frozen=True)
@@ -61,71 +67,16 @@ class PretrainConfig:
     seed: int = 0
     start: str = ""
 
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """Hold one scene for one tokenizer: tokens, teacher features, weights, global feature."""
-
-    scene: NamedTokens
-    teacher: np.ndarray
-    weight: np.ndarray
-    whole: np.ndarray
-
-
-def teach(
-    clip: FrozenCLIP,
-    paths: Sequence[Path],
-    folder: Path,
-    progress: Callable[[Iterable[Path]], Iterable[Path]] = lambda paths: paths,
-) -> list[Path]:
-    """Write what the multi-view teacher knows of every scene; skip what is there already.
-
-    Processes of ``torchrun`` share the scenes.
-    """
-    rank, world = processes()
-    folder = folder / clip.identity.sha256[:12]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in progress([p for p in paths[rank::world] if not (folder / p.name).is_file()]):
-        with np.load(path) as scene:
-            total, shown = lift(clip, *_views(clip, scene))
-            points = len(scene["points"])
-        out = {}
-        for name in TOKENIZATIONS:
-            with np.load(tokens_path(path, name)) as tokens:
-                features, seen = pool(total, shown, scene_groups(tokens, points))
-            out[f"{name}.features"] = features.astype(np.float16)
-            out[f"{name}.seen"] = seen
-        temporary = folder / f".{os.getpid()}.npz"
-        try:
-            np.savez(temporary, **out)
-            os.replace(temporary, folder / path.name)
-        finally:
-            temporary.unlink(missing_ok=True)
-    wait_for_all()
-    return [folder / p.name for p in paths]
-
-
-def _views(clip: FrozenCLIP, scene: np.lib.npyio.NpzFile) -> tuple[np.ndarray, np.ndarray]:
-    """Return a scene's pictures as this CLIP wants them, and the points that they show."""
-    images = scene["images"]
-    if clip.pictures == "relief" and images.shape[1] == clip.image_size:
-        return images, scene["pixel_points"]
-    cloud = PointCloud(scene["points"], scene["colors"].astype(np.float32) / 255)
-    cameras = cameras_for(cloud, len(images), size=clip.image_size)
-    pictures = draw(cloud, cameras, style=clip.pictures)
-    return pictures.images, strided(pictures)
-
-
-def lesson(path: Path, answer: Path, tokenizer: str, ids: Mapping[str, int]) -> Lesson:
-    """Read a scene with its teacher features; without ``ids`` no label is read."""
-    with np.load(answer) as teacher:
-        features = teacher[f"{tokenizer}.features"].astype(np.float32)
-        seen = teacher[f"{tokenizer}.seen"]
-    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
-    whole = unit[seen > 0].mean(axis=0)
-    weight = np.minimum(seen / 8, 1).astype(np.float32)
-    scene = named_tokens(path, tokenizer, ids)
-    return Lesson(scene, unit, weight, whole / np.linalg.norm(whole))
+    def __post_init__(self) -> None:
+        check_recipe(self, at_least_one=("steps", "batch"))
+        objectives = ("distillation", "masked", "clustering", "alignment")
+        for name in objectives:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"{name}: expected a weight of 0 or more, got {self.__dict__[name]}"
+                )
+        if not any(getattr(self, name) for name in objectives):
+            raise ValueError(f"{', '.join(objectives)}: at least one needs a weight above 0")
 
 
 class _Student(nn.Module):
@@ -255,7 +206,9 @@ def pretrain(
         chosen = draw_scenes(counts, config.batch, rng)
         return student.losses(memory.batch(chosen, share, rng, generator), generator)
 
-    Loop(folder, config.steps, config.lr).run(student, optimizer, step, progress)
+    settings = {**asdict(config), "start": Path(config.start).name, "scenes": digest(paths)}
+    settings["clip"] = clip.identity.sha256[:12]
+    Loop(folder, config.steps, config.lr, settings).run(student, optimizer, step, progress)
     kept = [lesson(p, t, tokenizer, {}) for (p, t), h in zip(both, held, strict=True) if h]
     metrics = _agreement(model, tokenizer, kept)
     if processes()[0] == 0:
@@ -350,6 +303,8 @@ def pretrain_all(
             f"alignment: nothing in the scenes of {bank} has a name; leave it at 0, the other "
             "objectives need no labels"
         )
+    if config.start:
+        checkpoint.load(config.start, kind="tokenizers")  # before hours are spent
     before = clip.identity
     taught = teach(clip, paths, folder / "teacher", bar("teacher"))
     whole = S4Token(clip, {t: TOKENIZATIONS[t] for t in tokenizers}).to(clip.device)

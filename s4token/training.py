@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import json
+import logging
 import math
 import os
 import signal
@@ -12,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,17 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 
+from s4token.model import check_device
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 Step = Callable[[int], Mapping[str, torch.Tensor | float]]
+log = logging.getLogger(__name__)
+STATE = "state.pt"
+"""The file that a run goes on from."""
 MUON_RATIO = 20.0
 """Learning rate of Muon's orthogonal steps to that of AdamW's."""
 
@@ -94,11 +105,15 @@ class Loop:
     A step must draw its randomness from the number it is given, so that a resumed run sees what
     the uninterrupted one would have seen. Under ``torchrun`` every process draws other numbers
     and gradients are averaged; process 0 writes.
+
+    settings: JSON-ready, all that decides what comes out. A saved state of others is refused; only
+    the steps may change, and the learning rate of a run that has not ended.
     """
 
     folder: Path
     steps: int
     peak_lr: float
+    settings: Mapping[str, Any] = field(default_factory=dict)
     warmup: float = 0.05
     save_seconds: float = 60.0
     log_every: int = 20
@@ -123,18 +138,29 @@ class Loop:
 
         optimizer: a parameter group's learning rate is the schedule's times its ``lr_ratio``.
         step: returns ``loss`` (a scalar tensor with a gradient) and numbers to log.
-        Raises FloatingPointError when the loss or its gradient is not finite (on a GPU by the next
-        row of the log); the last saved state stays good. SIGINT and SIGTERM let the step end, save,
-        and raise KeyboardInterrupt.
+        Raises FloatingPointError when the loss, its gradient (on a GPU by the next row of the log)
+        or a weight that is to be saved is not finite; the last saved state stays good. ValueError
+        when the folder cannot be gone on from, or is in use. SIGINT and SIGTERM let the step end,
+        save, and raise KeyboardInterrupt.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        with _alone_in(self.folder):
+            self._run(module, optimizer, step, progress)
+
+    def _run(
+        self,
+        module: torch.nn.Module,
+        optimizer: Optimizer,
+        step: Step,
+        progress: Callable[[Iterable[int]], Iterable[int]],
+    ) -> None:
         keep_freed_memory()
         rank, world = processes()
         start = self._resume(module, optimizer)
         parameters = [p for g in optimizer.param_groups for p in g["params"]]
-        saved, health = time.monotonic(), _Health(self.folder)
+        saved, health = time.monotonic(), _Health(self._advice)
         curves = _tensorboard(self.folder) if rank == 0 else None
-        with (self.folder / "log.jsonl").open("a") as log, _asked_to_stop(world) as asked:
+        with (self.folder / "log.jsonl").open("a") as rows, _asked_to_stop(world) as asked:
             for number in progress(range(start, self.steps)):
                 for group in optimizer.param_groups:
                     group["lr"] = self.lr(number) * group.get("lr_ratio", 1.0)
@@ -156,7 +182,7 @@ class Loop:
                 if rank == 0 and logs:
                     row = {"step": number, "time": round(time.time(), 1), "lr": self.lr(number)}
                     row |= {k: float(torch.as_tensor(v).detach()) for k, v in values.items()}
-                    print(json.dumps(row), file=log, flush=True)
+                    print(json.dumps(row), file=rows, flush=True)
                     if curves is not None:
                         for name in (*values, "lr"):
                             curves.add_scalar(name, row[name], number)
@@ -168,22 +194,86 @@ class Loop:
                     raise KeyboardInterrupt
 
     def _save(self, module: torch.nn.Module, optimizer: Optimizer, done: int) -> None:
+        weights = module.state_dict()
+        if not all(w.isfinite().all() for w in weights.values() if w.is_floating_point()):
+            raise FloatingPointError(f"step {done - 1}: a weight is not finite; {self._advice()}")
+        state = {"module": weights, "optimizer": optimizer.state_dict(), "done": done}
+        state["settings"] = json.dumps(self._decides())
         temporary = self.folder / f".state.{os.getpid()}"
-        state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "done": done}
         try:
             torch.save(state, temporary)
-            os.replace(temporary, self.folder / "state.pt")
+            os.replace(temporary, self.folder / STATE)
+        except (OSError, RuntimeError) as error:  # PyTorch reports a full disk as the latter
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:100]
+            raise ValueError(
+                f"{self.folder / STATE}: cannot be written ({reason}); make room, and the same "
+                "command goes on from the last state"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
 
+    def _decides(self) -> dict[str, Any]:
+        found = dict(self.settings) | {"steps": self.steps, "lr": self.peak_lr}
+        return json.loads(json.dumps(found, default=str))
+
+    def _advice(self) -> str:
+        if (self.folder / STATE).is_file():
+            return f"the last good state is in {self.folder}; resume with a lower learning rate"
+        return "nothing was saved; begin with a lower learning rate"
+
     def _resume(self, module: torch.nn.Module, optimizer: Optimizer) -> int:
-        path = self.folder / "state.pt"
+        path = self.folder / STATE
+        for left in self.folder.glob(".state.*"):  # of a run that was killed while it saved
+            left.unlink()
         if not path.is_file():
             return 0
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            done, was = int(state["done"]), json.loads(state.get("settings", "{}"))
+        except Exception as error:  # of whatever kind the damage is
+            raise ValueError(
+                f"{path}: cannot be read ({type(error).__name__}); delete it to begin anew"
+            ) from error
+        now = self._decides()
+        may = {"steps", "lr"} if done < self.steps else {"steps"}
+        other = [k for k in was if k not in may and was[k] != now.get(k)]
+        if other:
+            said = ", ".join(f"{k} {was[k]!s:.60} and not {now.get(k)!s:.60}" for k in other[:4])
+            raise ValueError(
+                f"{self.folder}: holds a training with {said}; choose another --work, or delete it"
+            )
+        if done > self.steps:
+            log.warning("%s: %d steps are done, more than %d; they stay", path, done, self.steps)
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
-        return int(state["done"])
+        return done
+
+
+def check_recipe(config: Any, at_least_one: Sequence[str]) -> None:
+    """Raise ValueError naming the first field of a recipe that makes no sense."""
+    for name in at_least_one:
+        if getattr(config, name) < 1:
+            raise ValueError(f"{name}: expected at least 1, got {getattr(config, name)}")
+    if not 0 <= config.lr < math.inf:
+        raise ValueError(f"lr: expected a learning rate of 0 or more, got {config.lr}")
+    if not 0 <= config.seed < 2**63:
+        raise ValueError(f"seed: expected a number from 0 to 2^63 - 1, got {config.seed}")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Refuse a folder that another process trains in, as long as that lives."""
+    if fcntl is None or processes()[0] > 0:
+        yield
+        return
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(
+                f"{folder}: another training runs there; wait for it, or choose another --work"
+            ) from error
+        yield
 
 
 class _Health:
@@ -193,8 +283,8 @@ class _Health:
     so there only when ``check`` is called.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, advice: Callable[[], str]) -> None:
+        self.advice = advice
         self.first: torch.Tensor | None = None
 
     def note(self, number: int, loss: torch.Tensor, norm: torch.Tensor) -> None:
@@ -209,8 +299,7 @@ class _Health:
         """Raise FloatingPointError if some step was not finite."""
         if self.first is not None and math.isfinite(step := self.first.item()):
             raise FloatingPointError(
-                f"step {step:.0f}: loss or gradient is not finite; the last good state is in "
-                f"{self.folder}; resume with a lower learning rate"
+                f"step {step:.0f}: loss or gradient is not finite; {self.advice()}"
             )
 
 
@@ -281,7 +370,8 @@ def wait_for_all() -> None:
 
 
 def own_device(name: str) -> torch.device:
-    """Return the device of this process: with ``cuda`` under ``torchrun`` a GPU for each."""
+    """Return the device of this process, under ``torchrun`` a GPU for each; ValueError if none."""
+    check_device(name)
     if name == "cuda" and "LOCAL_RANK" in os.environ:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         return torch.device("cuda", torch.cuda.current_device())

@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the top down. Imports point down, or to a sibling as long as there is no cycle.
 LAYERS = (
     "__init__ __main__ cli cli_evaluate cli_options cli_training",
-    "averaging bank baselines benchmark clip_batches clip_pretrain few_shot hypernyms picture "
-    "pretrain probes resources scene_memory settings spelling tallies text_corpus text_pretrain "
-    "text_teacher vocabulary zero_shot",
+    "averaging bank baselines benchmark clip_batches clip_pretrain few_shot hypernyms lessons "
+    "picture pretrain probes resources scene_memory settings spelling tallies text_corpus "
+    "text_pretrain text_teacher vocabulary zero_shot",
     "multiview objectives objectives.alignment objectives.clustering objectives.distillation "
     "objectives.masked objectives.teacher segment training",
     "model",

@@ -40,8 +40,9 @@ from s4token.clip_pretrain import (
     tokenizers_path,
 )
 from s4token.datasets.packs import HELD_OUT, HELD_SEED, split
+from s4token.lessons import lesson, teach
 from s4token.model import TOKENIZATIONS, S4Token, load
-from s4token.pretrain import PretrainConfig, lesson, pretrain_all, remembered, teach
+from s4token.pretrain import PretrainConfig, pretrain_all, remembered
 from s4token.scene_memory import draw_scenes
 from s4token.synthetic import room
 from s4token.tokenizer import collate
@@ -399,6 +400,63 @@ def test_another_clip_gets_pictures_of_its_own(built, tmp_path, monkeypatch):
         assert teacher["superpoint.features"].shape == (scene_count(bank.path(0)), 256)
         assert teacher["superpoint.seen"].sum() > 500
     assert teach(clip, [bank.path(0)], tmp_path) == [answer] and len(shown) == 1
+
+
+def test_answers_about_other_tokens_are_not_reused(built, tmp_path):
+    clip, bank = blank_clip(), tmp_path / "bank"
+    shutil.copytree(built[1].folder, bank)
+    path = bank / built[1].path(0).name
+    (answer,) = teach(clip, [path], tmp_path)
+    stamp = answer.stat().st_mtime_ns
+    assert teach(clip, [path], tmp_path) == [answer] and answer.stat().st_mtime_ns == stamp
+    shutil.copy(built[1].path(1), path)
+    for name in TOKENIZATIONS:
+        shutil.copy(tokens_path(built[1].path(1), name), tokens_path(path, name))
+    teach(clip, [path], tmp_path)
+    (second,) = teach(clip, [built[1].path(1)], tmp_path / "second")
+    with np.load(answer) as now, np.load(second) as wanted:
+        assert now.files == wanted.files
+        assert all(np.array_equal(now[name], wanted[name]) for name in now.files)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"scene-00000\.npz: is missing or damaged; .* run `bank`"):
+        teach(clip, [path], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"steps": 0}, "steps: expected at least 1, got 0"),
+        ({"batch": -1}, "batch"),
+        ({"lr": float("nan")}, "lr"),
+        ({"seed": -1}, "seed"),
+        ({"masked": -1.0}, "masked: expected a weight of 0 or more"),
+        ({"clustering": float("inf")}, "clustering"),
+        ({"distillation": 0.0}, "at least one needs a weight above 0"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(settings, said):
+    with pytest.raises(ValueError, match=said):
+        PretrainConfig(**settings)
+
+
+def test_a_bank_must_hold_scenes_to_learn_and_to_measure_with(built, tmp_path):
+    folder, bank = built
+    for share in (0.0, 1.0):
+        config = ClipPretrainConfig(
+            str(bank.folder),
+            str(folder / "pack.npz"),
+            str(folder / "text.safetensors"),
+            held_out=share,
+        )
+        with pytest.raises(ValueError, match="of its 3 scenes are to measure with"):
+            pretrain_clip(config, tmp_path / "o.safetensors", folder=tmp_path / "work")
+    tokenizers = write_pair(tmp_path, 0)
+    with pytest.raises(ValueError, match="is no small CLIP"):
+        pretrain_clip(
+            replace(config, held_out=0.3, text=str(tokenizers), go_on=True),
+            tmp_path / "o.safetensors",
+            folder=tmp_path / "work",
+        )
 
 
 def blank_clip() -> FrozenCLIP:

@@ -8,11 +8,12 @@ import os
 import signal
 import sys
 import types
+from dataclasses import replace
 
 import pytest
 import torch
 
-from s4token.training import MUON_RATIO, Loop, MuonAdamW, parameter_groups
+from s4token.training import MUON_RATIO, Loop, MuonAdamW, own_device, parameter_groups
 from tests.fakes import torchrun
 
 
@@ -118,6 +119,90 @@ def test_a_second_signal_does_not_wait(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         task.run(loop(tmp_path), step=step)
     assert task.seen == [] and not (tmp_path / "state.pt").exists()
+
+
+def test_a_state_of_other_settings_is_refused(tmp_path):
+    begun = loop(tmp_path, settings={"seed": 1, "scenes": "abc"})
+    with pytest.raises(Killed):
+        Task().run(begun, progress=until(9))
+    before = (tmp_path / "state.pt").read_bytes()
+    with pytest.raises(
+        ValueError, match="seed 1 and not 2, scenes abc and not def; choose another"
+    ):
+        Task().run(replace(begun, settings={"seed": 2, "scenes": "def"}))
+    assert (tmp_path / "state.pt").read_bytes() == before
+    Task().run(replace(begun, peak_lr=0.001, steps=40))  # what an unfinished one may change
+    with pytest.raises(ValueError, match=r"lr 0\.001 and not 0\.5"):
+        Task().run(replace(begun, peak_lr=0.5, steps=40))
+
+
+def test_fewer_steps_than_were_done_keep_what_was_done(tmp_path, caplog):
+    done = Task().run(loop(tmp_path))
+    again = Task().run(replace(loop(tmp_path), steps=20))
+    assert equal(done, again) and again.seen == [] and "30 steps are done" in caplog.text
+
+
+def test_a_state_of_no_settings_is_gone_on_from(tmp_path):
+    with pytest.raises(Killed):
+        Task().run(loop(tmp_path), progress=until(9))
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    del state["settings"]
+    torch.save(state, tmp_path / "state.pt")
+    assert Task().run(loop(tmp_path, settings={"seed": 1})).seen[0] == 9
+
+
+@pytest.mark.parametrize("damage", [b"", b"no zip", None])
+def test_a_damaged_state_is_named(tmp_path, damage):
+    Task().run(loop(tmp_path))
+    path = tmp_path / "state.pt"
+    path.write_bytes(path.read_bytes()[:-500] if damage is None else damage)
+    with pytest.raises(ValueError, match=r"state\.pt: cannot be read .* delete it to begin anew"):
+        Task().run(loop(tmp_path))
+
+
+def test_a_folder_is_trained_in_once_at_a_time(tmp_path):
+    task = Task()
+
+    def step(number):
+        with pytest.raises(ValueError, match="another training runs there"):
+            Task().run(loop(tmp_path))
+        return task.step(number)
+
+    task.run(loop(tmp_path), step=step)
+    Task().run(loop(tmp_path))  # it has ended
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    with pytest.raises(
+        FloatingPointError, match="step 0: a weight is not finite; nothing was saved"
+    ):
+        Task().run(replace(loop(tmp_path), peak_lr=float("inf")))
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_a_full_disk_keeps_the_last_state(tmp_path, monkeypatch):
+    with pytest.raises(Killed):
+        Task().run(loop(tmp_path), progress=until(9))
+    (tmp_path / ".state.1234").write_bytes(b"of a run that was killed as it saved")
+    before = (tmp_path / "state.pt").read_bytes()
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise RuntimeError("unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(ValueError, match=r"state\.pt: cannot be written .* make room"):
+        Task().run(loop(tmp_path))
+    assert (tmp_path / "state.pt").read_bytes() == before
+    assert not list(tmp_path.glob(".state.*"))
+
+
+@pytest.mark.parametrize("device", ["cuda", "foo"])
+def test_a_device_that_is_not_there_is_refused(device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(ValueError, match="device"):
+        own_device(device)
 
 
 def test_training_trains(tmp_path):
