@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ _COLORS = ("colors", "color", "rgb")
 _NORMALS = ("normals", "normal")
 _ABOUT = "about"
 _NO_CLASS = ("unlabelled", "unlabeled")
+_AXES = {"x": ("easting",), "y": ("northing",), "z": ("height", "elevation", "altitude")}
+"""What surveyors call x, y and z."""
+_log = logging.getLogger("s4token.io")
 # Delimiter and decimal mark, in the order in which they are tried on a line.
 _DIALECTS = ((None, "."), (",", "."), (";", "."), ("\t", "."), (";", ","), (None, ","))
 
@@ -95,11 +99,55 @@ def _data_start(lines: list[str]) -> tuple[int, str | None, str, int]:
     raise ValueError("has no line of three or more numbers (x y z [red green blue] ...)")
 
 
-def _header_names(line: str, width: int) -> list[str] | None:
-    """Read column names from the line above the data, if that is what it holds."""
-    names = [word.strip().strip('"').lower() for word in re.split(r"[,;\s]+", line.lstrip("#/ \t"))]
-    names = [name for name in names if name]
-    return names if len(names) == width == len(set(names)) and set(XYZ) <= set(names) else None
+def _header_words(line: str, delimiter: str | None, width: int) -> list[str] | None:
+    """Split a line above the data into one word per column, without quotes and units in brackets.
+
+    None if it holds another number of words, or numbers. A column without a word has a number.
+    """
+    line = re.sub(r"\s*(\[[^]]*\]|\([^)]*\))", "", line.lstrip("#/ ")).rstrip(" ,;\t")
+    one_each = [word.strip(" \t\"'") for word in line.split(delimiter or "\t")]
+    one_each = [word or f"column_{i}" for i, word in enumerate(one_each, start=1)]
+    for words in (one_each, re.split(r"[,;\s]+", line.replace('"', "").strip())):
+        if len(words) == width and not any(re.fullmatch(r"[-+\d.,]+", word) for word in words):
+            return words
+    return None
+
+
+def _column_names(words: list[str]) -> list[str] | None:
+    """Return the names that a header gives, in small letters unless they repeat then.
+
+    None if there is no x, y, z, whatever it is called, or a name stands twice.
+    """
+    low = [word.lower() for word in words]
+    for axis, others in _AXES.items():
+        if axis not in low and (found := [i for i, word in enumerate(low) if word in others]):
+            low[found[0]] = axis
+    names = [
+        small if low.count(small) == 1 else word for small, word in zip(low, words, strict=True)
+    ]
+    return names if len(set(names)) == len(names) and set(XYZ) <= set(low) else None
+
+
+def _header(path: Path, head: list[str], delimiter: str | None, width: int) -> list[str] | None:
+    """Find the column names among the lines above the data, the last first; None if none has x y z.
+
+    A warning says so if a line seems to name other columns.
+    """
+    other = None
+    for line in reversed(head):
+        words = _header_words(line, delimiter, width)
+        if words and (names := _column_names(words)):
+            return names
+        if words and not line.lstrip().startswith(("#", "//")):
+            other = other or words
+    if other:
+        _log.warning(
+            "%s: the columns %s were read by position as x y z ...; name three of them x, y, z "
+            "if that is wrong",
+            path.name,
+            ", ".join(other),
+        )
+    return None
 
 
 def read_text(path: Path) -> Columns:
@@ -123,8 +171,7 @@ def read_text(path: Path) -> Columns:
         raise ValueError(
             f"the first line promises {int(head[-1]):,} points, {len(table):,} follow: truncated?"
         )
-    names = _header_names(head[-1], width) if head else None
-    if names:
+    if names := _header(path, head, delimiter, width):
         return dict(zip(names, table.T, strict=True))
     return name_columns(table, intensity_first=path.suffix.lower() == ".pts")
 

@@ -113,6 +113,47 @@ def test_pts_has_the_intensity_before_the_colours(tmp_path, width, names):
     assert list(read_text(tmp_path / "a.pts")) == names
 
 
+HEADERS = {
+    "comment below": ("x,y,z,a\n# metres\n", "x y z a"),
+    "count below": ("z,y,x,a\n1\n", "z y x a"),
+    "surveyors'": ("Northing,Easting,a,Height\n", "y x a z"),
+    "surveyors', with z": ("x,y,height,z\n", "x y height z"),
+    "two heights": ("easting,northing,elevation,altitude\n", "x y z altitude"),
+    "units": ("a,Y [m],X (m),Z [m]\n", "a y x z"),
+    "units, by blanks": ("# a Y [m] X [m] Z [m]\n", "a y x z"),
+    "names of two words": ("point id;Z;Y;X\n", "point id z y x"),
+    "an index without a name": (",x,y,z\n", "column_1 x y z"),
+    "an index without a name, by tabs": ("\tx\ty\tz\n", "column_1 x y z"),
+    "repeated in small letters": ("Y,X,Z,z\n", "y x Z z"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers(tmp_path, caplog, case):
+    header, names = HEADERS[case]
+    mark = next((c for c in ";\t" if c in header), " " if case.endswith("blanks") else ",")
+    (tmp_path / "a.csv").write_text(header + mark.join("1234") + "\n")
+    columns = read_text(tmp_path / "a.csv")
+    assert " ".join(columns) == names and [v[0] for v in columns.values()] == [1, 2, 3, 4]
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("lon,lat,h,label\n", "a.csv: the columns lon, lat, h, label were read by position"),
+        ("x,y,z,z\n", "x, y, z, z were read by position"),
+        ("# four words of comment\n", None),
+        ("1,2,x,5\n", None),
+        ("a title\n", None),
+    ],
+)
+def test_says_that_columns_were_read_by_position(tmp_path, caplog, header, said):
+    (tmp_path / "a.csv").write_text(header + "1,2,3,400\n")
+    assert list(read_text(tmp_path / "a.csv")) == ["x", "y", "z", "column_4"]
+    assert said in caplog.text if said else not caplog.records
+
+
 BAD_TEXT = {
     "words": (b"there are\nno numbers here\n", "no line of three or more numbers"),
     "two columns": (b"1 2\n3 4\n", "no line of three"),
