@@ -38,10 +38,18 @@ def _are_colors(triple: np.ndarray) -> bool:
     return bool(most <= 1 or (most <= 65535 and (triple == np.floor(triple)).all()))
 
 
-def _are_normals(triple: np.ndarray) -> bool:
+def _unit_long(triple: np.ndarray) -> bool:
     length = np.linalg.norm(triple.astype(np.float64), axis=1)
-    whole = triple.min() >= 0 and (triple == np.floor(triple)).all()  # pure red, green, blue
-    return bool(np.isfinite(length).all() and (np.abs(length - 1) < 1e-2).all() and not whole)
+    return bool(np.isfinite(length).all() and (np.abs(length - 1) < 1e-2).all())
+
+
+def _are_normals(triple: np.ndarray, behind: np.ndarray) -> bool:
+    if not _unit_long(triple):
+        return False
+    if triple.min() < 0 or (triple != np.floor(triple)).any():
+        return True
+    colors = behind[:, :3]  # else zeros and ones are taken for pure red, green, blue
+    return colors.shape[1] == 3 and _are_colors(colors) and not _unit_long(colors)
 
 
 def name_columns(table: Num[np.ndarray, "N K"], *, intensity_first: bool = False) -> Columns:
@@ -58,7 +66,7 @@ def name_columns(table: Num[np.ndarray, "N K"], *, intensity_first: bool = False
     while at < width:
         triple = table[:, at : at + 3]
         whole = triple.shape[1] == 3 and len(triple) > 0
-        if whole and "nx" not in columns and _are_normals(triple):
+        if whole and "nx" not in columns and _are_normals(triple, table[:, at + 3 :]):
             columns |= dict(zip(NORMAL, triple.T, strict=True))
             at += 3
         elif whole and "red" not in columns and _are_colors(triple):
@@ -70,9 +78,17 @@ def name_columns(table: Num[np.ndarray, "N K"], *, intensity_first: bool = False
     return columns
 
 
+def _plain(line: str) -> str:
+    """Return a line without a comment, quotes and delimiters at its end."""
+    line = line.split("#", 1)[0]
+    if '"' in line:  # a comma within quotes is a decimal mark, whatever delimits
+        line = re.sub(r'"([^"]*)"', lambda quoted: quoted[1].replace(",", "."), line)
+    return line.rstrip(" ,;\t")
+
+
 def _numbers(line: str, delimiter: str | None, decimal: str) -> list[float] | None:
     """Parse a line, or return None when it is not three or more numbers."""
-    words = [word.strip() for word in line.rstrip(" ,;\t").split(delimiter)]
+    words = [word.strip() for word in _plain(line).split(delimiter)]
     try:
         numbers = [float(word.replace(decimal, ".")) for word in words]
     except ValueError:
@@ -158,13 +174,14 @@ def read_text(path: Path) -> Columns:
     """
     lines = [line for line in _text(path).splitlines() if line.strip()]
     start, delimiter, decimal, width = _data_start(lines)
-    head, body = lines[:start], lines[start:]
-    if body[0].rstrip()[-1] in ",;":
-        body = [line.rstrip(" ,;\t") for line in body]
+    head, body = lines[:start], [_plain(line) for line in lines[start:]]
+    if delimiter != ",":  # the first line may have had whole numbers only
+        commas = any("," in line for line in body) and not any("." in line for line in body)
+        decimal = "," if commas else decimal
     if decimal == ",":
         body = [line.replace(",", ".") for line in body]
     try:
-        table = np.loadtxt(body, delimiter=delimiter, ndmin=2, comments="#")
+        table = np.loadtxt(body, delimiter=delimiter, ndmin=2, comments=None)
     except ValueError as error:  # what follows ";" is advice to programmers
         raise ValueError(str(error).split(";")[0]) from error
     if head and head[-1].strip().isdecimal() and int(head[-1]) != len(table):

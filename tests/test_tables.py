@@ -45,6 +45,10 @@ TEXTS = {
     "header, commented": "# x y z red green blue\n" + _lines(COLORED),
     "header, other order": "red green blue z y x\n" + _lines(COLORED[:, [3, 4, 5, 2, 1, 0]]),
     "count line": "3\n" + _lines(COLORED),
+    "comments behind": _lines(COLORED).replace("\n", " # p, 1.5\n# q\n"),
+    "quoted": '"' + _lines(COLORED, '","').replace("\n", '"\n"').removesuffix('"'),
+    "quoted, decimal commas": '"'
+    + _lines(COLORED, '","', ";").replace("\n", '"\n"').replace(";", ",").removesuffix('"'),
     "byte order mark": "\ufeff" + _lines(COLORED),
 }
 
@@ -56,6 +60,15 @@ def test_text_dialects(tmp_path, case):
     assert set(columns) == {"x", "y", "z", "red", "green", "blue"}
     np.testing.assert_array_equal(np.stack([columns[n] for n in "xyz"], 1), XYZ)
     np.testing.assert_array_equal(np.stack([columns[n] for n in ("red", "green", "blue")], 1), RGB)
+
+
+@pytest.mark.parametrize("mark", [";", " ", "\t"])
+def test_decimal_commas_after_whole_numbers(tmp_path, mark):
+    (tmp_path / "a.txt").write_text(_lines([[0, 0, 0], [1.5, 2.5, -3e-5]], mark, ","))
+    assert read_text(tmp_path / "a.txt")["z"].tolist() == [0, -3e-5]
+    (tmp_path / "a.txt").write_text(_lines([[0, 0, 0.5]], mark) + mark.join(["1,500", "2", "3"]))
+    with pytest.raises(ValueError, match="1,500"):  # thousands?
+        read_text(tmp_path / "a.txt")
 
 
 def test_text_of_other_encodings_and_headers(tmp_path):
@@ -80,6 +93,8 @@ def test_text_of_other_encodings_and_headers(tmp_path):
         (np.abs(UNIT), ("nx", "ny", "nz")),
         (np.hstack([RGB, UNIT]), ("red", "green", "blue", "nx", "ny", "nz")),
         (np.hstack([UNIT, RGB]), ("nx", "ny", "nz", "red", "green", "blue")),
+        (np.hstack([np.eye(3), RGB]), ("nx", "ny", "nz", "red", "green", "blue")),
+        (np.hstack([np.eye(3), np.abs(UNIT)]), ("red", "green", "blue", "nx", "ny", "nz")),
         (np.hstack([RGB, [[1], [0], [4]]]), ("red", "green", "blue", "column_7")),
         (np.hstack([UNIT, [[1], [0], [4]]]), ("nx", "ny", "nz", "column_7")),
         (RGB[:, :1], ("column_4",)),
