@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -84,14 +84,19 @@ def suffix_of(path: Path, known: Mapping[str, Any]) -> str:
     return suffix
 
 
-def _take(columns: Columns, choices: tuple[tuple[str, ...], ...]) -> np.ndarray | None:
+def _spelled(columns: Columns, choices: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the names of the first choice that is there, as ``columns`` spells them, or []."""
+    spelled = {name.lower(): name for name in columns} | {name: name for name in columns}
+    there = (names for names in choices if spelled.keys() >= set(names))
+    return [spelled[name] for name in next(there, ())]
+
+
+def _take(columns: Columns, choices: Sequence[tuple[str, ...]]) -> np.ndarray | None:
     """Move three columns, the first choice that is there, out of ``columns`` into (N, 3)."""
-    spelled = {name.lower(): name for name in columns}
-    for names in choices:
-        if all(name in spelled for name in names):
-            stacked = np.stack([columns.pop(spelled[name]) for name in names], axis=1)
-            return stacked.astype(stacked.dtype.newbyteorder("="), copy=False)
-    return None
+    if not (names := _spelled(columns, choices)):
+        return None
+    stacked = np.stack([columns.pop(name) for name in names], axis=1)
+    return stacked.astype(stacked.dtype.newbyteorder("="), copy=False)
 
 
 def _unit_colors(rgb: np.ndarray) -> Float[np.ndarray, "N 3"]:
@@ -126,11 +131,8 @@ def _place(points: np.ndarray) -> tuple[np.ndarray, Float[np.ndarray, "3"]]:
 
 def _valid(columns: Columns, drop_invalid: bool) -> Columns:
     """Refuse rows whose coordinates or colours are not finite, or leave them out."""
-    spelled = {name.lower(): name for name in columns}
-    needed = [columns[spelled[n]] for n in (*XYZ, *RGB) if n in spelled]
-    valid = np.ones(len(needed[0]), dtype=bool)
-    for values in needed:
-        valid &= np.isfinite(values)
+    needed = [*_spelled(columns, (XYZ,)), *_spelled(columns, _RGB_NAMES)]
+    valid = np.logical_and.reduce([np.isfinite(columns[name]) for name in needed])
     bad = len(valid) - int(valid.sum())
     if bad == 0:
         return columns
@@ -145,8 +147,7 @@ def _valid(columns: Columns, drop_invalid: bool) -> Columns:
 
 def _cloud(columns: Columns, *, drop_invalid: bool, sampled: bool) -> PointCloud:
     """Make a cloud of named columns; those without a meaning here become attributes."""
-    names = {name.lower() for name in columns}
-    if not names.issuperset(XYZ):
+    if not _spelled(columns, (XYZ,)):
         raise ValueError(f"has no columns x, y, z; it holds {', '.join(columns) or 'nothing'}")
     if len(next(iter(columns.values()))) == 0:
         raise ValueError("holds no points")
