@@ -141,11 +141,20 @@ def legend_text(legend: Mapping[str, Any]) -> bytes:
 
 
 def names_of(about: Mapping[str, Any]) -> dict[int, str]:
-    """Return the name of each label of ``about``, or {} where it has none."""
+    """Return the name of each label of ``about``, or {} where it has none.
+
+    Raises ValueError if those are no names of whole numbers.
+    """
     labels = about.get("labels")
     if not isinstance(labels, dict):
         return {}
-    return {int(label): str(name) for label, name in labels.items()}
+    try:
+        return {int(label): str(name) for label, name in labels.items()}
+    except ValueError as error:
+        raise ValueError(
+            'labels: expected whole numbers and their names, {"1": "name", ...}, got '
+            f"{json.dumps(labels):.60}"
+        ) from error
 
 
 def of_columns(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Labelling:
