@@ -332,6 +332,17 @@ BAD = [
     (["segment", "SCAN", "--prompts", "a", "--out", "nowhere/OUT.ply"], "nowhere"),
     (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--threshold", "2"], "threshold"),
     (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--levels", "5"], "1 to 4"),
+    (["segment", "none.ply", "--prompts", "a", "--out", "o.ply", "--threshold", "nan"], "[0, 1]"),
+    (["segment", "none.ply", "--prompts", "a", "--out", "o.ply", "--negatives", ""], "negatives"),
+    (
+        ["segment", "none.ply", "--prompts", "a", "b | c", "--out", "o.ply", "--negatives", "d|c"],
+        "negatives: 'c' is also a prompt",
+    ),
+    (["segment", "none.ply", "--prompts", "a", "--out", "folder.ply"], "folder.ply is a folder"),
+    (["segment", "none.ply", "--prompts", "a", "--out", "other.ply"], "other.json is a folder"),
+    (["segment", "gt.las", "--prompts", "a", "--out", "gt.ply"], "gt.json belongs to gt.las"),
+    (["segment", "gt.ply", "--prompts", "a", "--out", "gt.ply"], "gt.ply: no such file"),
+    (["segment", "ours.las", "--prompts", "a", "--out", "ours.ply"], "ours.las: no such file"),
     (
         ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--levels", "1", *MULTIVIEW],
         "--levels",
@@ -390,6 +401,10 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     (tmp_path / "empty.ply").write_bytes(b"")
     (tmp_path / "text.docx").write_text("no scan")
     (tmp_path / "nan.xyz").write_text("0 0 0\nnan 0 1\n1 1 1\n")
+    for folder in ("folder.ply", "other.json"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "gt.json").write_text('{"labels": {"1": "a"}}')
+    (tmp_path / "ours.json").write_text('{"labels": {"1": "a"}, "provenance": {}}')
     names = {"SCAN": str(scan[0]), "EMPTY": "empty.ply", "TEXT": "text.docx", "NAN": "nan.xyz"}
     before = set(tmp_path.iterdir())
     assert main([names.get(a, a) for a in arguments]) == 2
