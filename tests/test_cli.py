@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import trees
 from plyfile import PlyData
 
 import s4token
+from s4token import cli_evaluate
 from s4token.cli import main
 from s4token.datasets import open_data
 from s4token.multiview import cameras_for, draw
@@ -321,6 +324,33 @@ def test_convert_and_render(scan, tmp_path):
     picture = tmp_path / "room.png"
     assert main(["render", str(path), "--out", str(picture), "--views", "1", "--size", "64"]) == 0
     assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [("render SCAN --views 1 --size 32 --out", "a.png"), ("evaluate SCAN --json", "a.json")],
+)
+def test_what_cannot_be_put_in_its_place_leaves_nothing(
+    scan, tmp_path, capsys, monkeypatch, verb, name
+):
+    def refused(*_):
+        raise OSError(errno.EACCES, "Permission denied", "somewhere")
+
+    monkeypatch.setattr("os.replace", refused)
+    monkeypatch.setattr(cli_evaluate, "_how", lambda _: [SimpleNamespace(check=len)])
+    monkeypatch.setattr(cli_evaluate, "_scores", lambda *_: ([], []))
+    words = [*verb.replace("SCAN", str(scan[0])).split(), str(tmp_path / name)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / name}: cannot be written (Permission denied)" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_name_of_data_does_not_run_into_the_tokenizer(capsys):
+    row = {"tokenizer": "knn", "normalise": "token", "scale": 1.0, "density": 1.0, "stated": {}}
+    for data in ("short", "exactly-16-chars", "a-name-of-more-characters"):
+        cli_evaluate._print_row(SimpleNamespace(data=data, **row))
+        assert capsys.readouterr().out.split() == [data, "knn", "token", "1", "1"]
 
 
 MULTIVIEW = ["--engine", "multiview"]
