@@ -122,11 +122,18 @@ class Labelling:
 
     @property
     def legend(self) -> dict[str, Any]:
-        """``about`` with the points of each class, as it stands beside a file of points."""
+        """``about`` with the points of each class, as it stands beside a file of points.
+
+        Points without a class are counted as "unlabelled", or "unlabelled points" where a class
+        is called so.
+        """
         counts = np.bincount(self.labels, minlength=len(self.classes) + 1).tolist()
         about = self.about
         named = dict(zip(self.classes, counts[1:], strict=True))
-        named["unlabelled"] = counts[UNLABELLED]
+        none = "unlabelled"
+        while none in named:
+            none += " points"
+        named[none] = counts[UNLABELLED]
         return {
             "labels": about["labels"],
             "counts": named,

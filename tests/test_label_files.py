@@ -399,6 +399,19 @@ def test_a_labelling_checks_itself(changes, words):
         Labelling(**{**good, **changes})
 
 
+@pytest.mark.parametrize(
+    ("classes", "none"),
+    [
+        (("chair", "a"), "unlabelled"),
+        (("unlabelled", "a"), "unlabelled points"),
+        (("unlabelled points", "unlabelled"), "unlabelled points points"),
+    ],
+)
+def test_counts_of_a_class_called_unlabelled(classes, none):
+    counts = Labelling(np.array([0, 1, 2, 1, 2, 2]), classes).legend["counts"]
+    assert counts == {classes[0]: 2, classes[1]: 3, none: 1}
+
+
 def test_numbers_that_a_format_cannot_hold_are_refused(tmp_path):
     cloud = PointCloud(np.zeros((2, 3)))
     big = Labelling(np.array([0, 1]), ("a",), instances=np.array([0, 70_000]))
