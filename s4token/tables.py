@@ -120,13 +120,17 @@ def _header_words(line: str, delimiter: str | None, width: int) -> list[str] | N
 
     None if it holds another number of words, or numbers. A column without a word has a number.
     """
-    line = re.sub(r"\s*(\[[^]]*\]|\([^)]*\))", "", line.lstrip("#/ ")).rstrip(" ,;\t")
-    one_each = [word.strip(" \t\"'") for word in line.split(delimiter or "\t")]
-    one_each = [word or f"column_{i}" for i, word in enumerate(one_each, start=1)]
-    for words in (one_each, re.split(r"[,;\s]+", line.replace('"', "").strip())):
-        if len(words) == width and not any(re.fullmatch(r"[-+\d.,]+", word) for word in words):
-            return words
-    return None
+    line = line.lstrip("#/ ").rstrip(" ,;\t")
+    found = None
+    for text in (re.sub(r"\s*(\[[^]]*\]|\([^)]*\))", "", line), line):
+        one_each = [word.strip(" \t\"'") for word in text.split(delimiter or "\t")]
+        one_each = [word or f"column_{i}" for i, word in enumerate(one_each, start=1)]
+        for words in (one_each, re.split(r"[,;\s]+", text.replace('"', "").strip(" ,;\t"))):
+            if len(words) == width and not any(re.fullmatch(r"[-+\d.,]+", w) for w in words):
+                if len(set(words)) == width:  # n[0] n[1] do not without what is in brackets
+                    return words
+                found = found or words
+    return found
 
 
 def _column_names(words: list[str]) -> list[str] | None:
