@@ -124,14 +124,48 @@ def _read(path: Path, up: str, unit: str | None = None) -> Any:
     return read(path).told(up=AXES[up], metres_per_unit=UNITS[unit] if unit else None)
 
 
+def _check_words(options: argparse.Namespace) -> None:
+    """Refuse words and thresholds that ``segment`` would refuse, before the scan is read."""
+    from s4token.segment import check_prompts, synonyms
+
+    asked = check_prompts(options.prompts), check_prompts(options.negatives, "negatives")
+    words, others = ({word for text in texts for word in synonyms(text)} for texts in asked)
+    if both := words & others:
+        raise ValueError(f"negatives: '{min(both)}' is also a prompt; leave one out")
+    if options.threshold is not None and not 0 <= options.threshold <= 1:
+        raise ValueError(f"threshold: expected a number in [0, 1], got {options.threshold}")
+
+
+def _check_out(scan: Path, out: Path) -> None:
+    """Refuse folders, and the names of the scan's own labels, in place of OUT and its JSON."""
+    beside = out.with_suffix(".json")
+    for path in (out, beside):
+        if path.is_dir():
+            raise ValueError(f"--out: {path} is a folder; give another file name")
+    own = (
+        beside.resolve() == scan.with_suffix(".json").resolve() and out.resolve() != scan.resolve()
+    )
+    if not (own and beside.exists()):
+        return
+    try:
+        known = json.loads(beside.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        known = None
+    if not (isinstance(known, dict) and "provenance" in known):
+        raise ValueError(
+            f"--out: {beside} belongs to {scan.name} and would be replaced; give another file name"
+        )
+
+
 def _segment(options: argparse.Namespace) -> None:
     from s4token.io import write
     from s4token.multiview import VIEWS, encode_views
-    from s4token.segment import THRESHOLD, check_prompts, segment
+    from s4token.segment import THRESHOLD, segment
     from s4token.spelling import misspelt
 
     writable(options.out, ".ply")
-    check_prompts(options.prompts)
+    _check_out(options.scan, options.out)
+    _check_words(options)
     for word, near in misspelt([*options.prompts, *options.negatives]).items():
         print(f"note: {word}: did you mean {near}? It is asked as it stands", file=sys.stderr)
     cloud = _read(options.scan, options.up, options.unit)

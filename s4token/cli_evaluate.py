@@ -62,6 +62,7 @@ def data_verbs(verb: Any) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from s4token.datasets import joined, open_data
+    from s4token.io import replacing, target
 
     logging.getLogger("s4token").setLevel(logging.INFO if options.verbose else logging.WARNING)
     if options.train and not options.probe:
@@ -86,9 +87,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
         machine = {"device": options.device, "cores": os.cpu_count(), "load_average": load}
         found = {"rows": rows, "objects": objects, "model": model.description, "machine": machine}
-        temporary = options.json.with_name(f".{options.json.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(found, indent=1) + "\n")
-        os.replace(temporary, options.json)
+        with replacing(target(options.json)) as drafts:
+            drafts[0].write_text(json.dumps(found, indent=1) + "\n")
 
 
 def _how(options: argparse.Namespace) -> list[Any]:
@@ -143,7 +143,7 @@ def _print_row(row: Any) -> None:
     extra = ("foreground_mIoU", "instance_mIoU")
     scores += [(n.split("_")[0], row.stated.get(n)) for n in extra]
     text = "  ".join(f"{name} {value:.1f}" for name, value in scores if value is not None)
-    key = f"{row.data:<16}{row.tokenizer:<12}{row.normalise:<8}{row.scale:>8g}{row.density:>8g}"
+    key = f"{row.data:<15} {row.tokenizer:<12}{row.normalise:<8}{row.scale:>8g}{row.density:>8g}"
     if "probe" in row.stated:
         key += f"  {row.stated['probe']}, shots {row.stated['shots']}:"
     print(f"{key}  {text}", flush=True)

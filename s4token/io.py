@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -84,14 +84,19 @@ def suffix_of(path: Path, known: Mapping[str, Any]) -> str:
     return suffix
 
 
-def _take(columns: Columns, choices: tuple[tuple[str, ...], ...]) -> np.ndarray | None:
+def _spelled(columns: Columns, choices: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the names of the first choice that is there, as ``columns`` spells them, or []."""
+    spelled = {name.lower(): name for name in columns} | {name: name for name in columns}
+    there = (names for names in choices if spelled.keys() >= set(names))
+    return [spelled[name] for name in next(there, ())]
+
+
+def _take(columns: Columns, choices: Sequence[tuple[str, ...]]) -> np.ndarray | None:
     """Move three columns, the first choice that is there, out of ``columns`` into (N, 3)."""
-    spelled = {name.lower(): name for name in columns}
-    for names in choices:
-        if all(name in spelled for name in names):
-            stacked = np.stack([columns.pop(spelled[name]) for name in names], axis=1)
-            return stacked.astype(stacked.dtype.newbyteorder("="), copy=False)
-    return None
+    if not (names := _spelled(columns, choices)):
+        return None
+    stacked = np.stack([columns.pop(name) for name in names], axis=1)
+    return stacked.astype(stacked.dtype.newbyteorder("="), copy=False)
 
 
 def _unit_colors(rgb: np.ndarray) -> Float[np.ndarray, "N 3"]:
@@ -126,11 +131,8 @@ def _place(points: np.ndarray) -> tuple[np.ndarray, Float[np.ndarray, "3"]]:
 
 def _valid(columns: Columns, drop_invalid: bool) -> Columns:
     """Refuse rows whose coordinates or colours are not finite, or leave them out."""
-    spelled = {name.lower(): name for name in columns}
-    needed = [columns[spelled[n]] for n in (*XYZ, *RGB) if n in spelled]
-    valid = np.ones(len(needed[0]), dtype=bool)
-    for values in needed:
-        valid &= np.isfinite(values)
+    needed = [*_spelled(columns, (XYZ,)), *_spelled(columns, _RGB_NAMES)]
+    valid = np.logical_and.reduce([np.isfinite(columns[name]) for name in needed])
     bad = len(valid) - int(valid.sum())
     if bad == 0:
         return columns
@@ -145,8 +147,7 @@ def _valid(columns: Columns, drop_invalid: bool) -> Columns:
 
 def _cloud(columns: Columns, *, drop_invalid: bool, sampled: bool) -> PointCloud:
     """Make a cloud of named columns; those without a meaning here become attributes."""
-    names = {name.lower() for name in columns}
-    if not names.issuperset(XYZ):
+    if not _spelled(columns, (XYZ,)):
         raise ValueError(f"has no columns x, y, z; it holds {', '.join(columns) or 'nothing'}")
     if len(next(iter(columns.values()))) == 0:
         raise ValueError("holds no points")
@@ -195,36 +196,39 @@ def whole_numbers(name: str, values: np.ndarray) -> Int[np.ndarray, "N"]:
     return np.maximum(numbers, 0).astype(np.int32)
 
 
-def about_inside(path: Path) -> Mapping[str, Any]:
+def _about_inside(path: Path) -> Mapping[str, Any]:
     """Return names of labels and provenance that a file itself holds, {} if none."""
     inside = _ABOUT.get(path.suffix.lstrip(".").lower())
     with explained(path):
-        return inside(path) if inside else {}
+        found = inside(path) if inside else {}
+        names_of(found)  # or it raises
+    return found
 
 
 def about_beside(path: Path) -> Mapping[str, Any]:
-    """Return what a JSON file says as a whole: an object, or {} for anything else."""
+    """Return what a JSON file says as a whole: an object, or {} for anything else, or no file."""
+    if not path.is_file():
+        return {}
     with explained(path):
         found = json.loads(path.read_text(encoding="utf-8"))
         names_of(found if isinstance(found, dict) else {})  # or it raises
     return found if isinstance(found, dict) else {}
 
 
-def _class_names(path: Path) -> Mapping[int, str]:
-    """Find the names of labels: in X.json beside X, or else in the file itself."""
-    beside, inside = path.with_suffix(".json"), names_of(about_inside(path))
-    if inside and path.suffix.lower() == ".npz":
-        return inside  # the labels of an NPZ are indices into its own names
-    return (names_of(about_beside(beside)) if beside.is_file() else {}) or inside
+def about_of(path: Path, beside: Path | None = None) -> Mapping[str, Any]:
+    """Return names of labels and provenance: from the file itself, or else from the JSON beside."""
+    inside = _about_inside(path)
+    named = isinstance(inside.get("labels"), dict)
+    return inside if named else about_beside(beside or path.with_suffix(".json"))
 
 
 def read_scan(path: str | os.PathLike[str]) -> Scan:
     """Read a scan with its labels, if it has any, as 0 = unlabelled and i = ``classes[i - 1]``.
 
-    Labels are a column ``label`` (or ``scalar_label``). Class names come from an NPZ's ``names``
-    (whose labels count from 0), from ``{"labels": {"1": "chair"}}`` in the JSON file of the same
-    name, or from such a comment in a PLY; a class without a name is called "class 1". Instances
-    are a column ``instance``, 0 = none. Raises as ``read`` does.
+    Labels are a column ``label`` (or ``scalar_label``). Class names come from the file itself, an
+    NPZ's ``names`` (whose labels count from 0) or a PLY's comment ``{"labels": {"1": "chair"}}``,
+    or else from such a JSON file of the same name; a class without a name is called "class 1".
+    Instances are a column ``instance``, 0 = none. Raises as ``read`` does.
     """
     path = Path(path)
     cloud = read(path)
@@ -236,7 +240,7 @@ def read_scan(path: str | os.PathLike[str]) -> Scan:
     labels = found["label"]
     if labels is None:
         return Scan(path.stem, cloud, instances=found["instance"])
-    names = _class_names(path)
+    names = names_of(about_of(path))
     most = max([int(labels.max()), *names])
     if most > _MOST_CLASSES:
         raise ValueError(f"{path.name}: label: expected class numbers, got values up to {most:,}")

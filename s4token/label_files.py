@@ -19,7 +19,7 @@ from s4token.datasets.semantickitti import IDS
 from s4token.io import (
     READERS,
     about_beside,
-    about_inside,
+    about_of,
     explained,
     read,
     replacing,
@@ -212,7 +212,10 @@ def _for_cloud(about: Mapping[str, Any], cloud: PointCloud) -> None:
 def _named(about: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     if not isinstance(about.get("labels"), dict):
         beside = path.with_suffix(".json").name
-        raise ValueError(f"the names of its labels are missing; give {beside} together with it")
+        raise ValueError(
+            f"the names of its labels are missing; give {beside} together with it, which says "
+            '{"labels": {"1": "name", ...}}'
+        )
     return about
 
 
@@ -224,7 +227,7 @@ def _numbers(name: str, values: Any, count: int) -> np.ndarray:
     return column
 
 
-def _json_labels(path: Path, about: Mapping[str, Any], cloud: PointCloud) -> Labelling:
+def _json_labels(path: Path, beside: Path, cloud: PointCloud) -> Labelling:
     about = json.loads(path.read_text(encoding="utf-8"))
     columns = about.get("columns") if isinstance(about, dict) else None
     if not isinstance(columns, dict) or "label" not in columns:
@@ -237,12 +240,13 @@ def _json_labels(path: Path, about: Mapping[str, Any], cloud: PointCloud) -> Lab
     return of_columns(found, about)
 
 
-def _kitti_labels(path: Path, about: Mapping[str, Any], cloud: PointCloud) -> Labelling:
+def _kitti_labels(path: Path, beside: Path, cloud: PointCloud) -> Labelling:
     size = path.stat().st_size
     if size != 4 * len(cloud):
         raise ValueError(f"{size:,} bytes, 4 for each of {size / 4:,g} points; the scan has "
                          f"{len(cloud):,}")  # fmt: skip
-    _for_cloud(_named(about, path), cloud)
+    about = _named(about_beside(beside), path)
+    _for_cloud(about, cloud)
     raw = np.fromfile(path, "<u4")
     label = (raw & _HALF).astype(np.int64)
     if isinstance(ids := about.get("ids"), dict):
@@ -271,11 +275,11 @@ def _member(archive: zipfile.ZipFile, ending: str, count: int) -> Any:
     return data
 
 
-def _scannet_labels(path: Path, about: Mapping[str, Any], cloud: PointCloud) -> Labelling:
+def _scannet_labels(path: Path, beside: Path, cloud: PointCloud) -> Labelling:
     with zipfile.ZipFile(path) as archive:
         segs = _member(archive, "segs.json", len(cloud))
         aggregation = _member(archive, "aggregation.json", len(cloud))
-        about = _member(archive, ".labels.json", len(cloud)) or about
+        about = _member(archive, ".labels.json", len(cloud)) or about_beside(beside)
     for name, data in (("segs.json", segs), ("aggregation.json", aggregation)):
         if data is None:
             raise ValueError(
@@ -303,7 +307,7 @@ def _scannet_labels(path: Path, about: Mapping[str, Any], cloud: PointCloud) -> 
     return of_columns(columns, about)
 
 
-_Reader = Callable[[Path, Mapping[str, Any], PointCloud], Labelling]
+_Reader = Callable[[Path, Path, PointCloud], Labelling]
 _WITHOUT_POINTS: Mapping[str, _Reader] = {
     "json": _json_labels,
     "label": _kitti_labels,
@@ -344,11 +348,10 @@ def read_labels(
         raise FileNotFoundError(f"{path}: no such file")
     suffix = suffix_of(path, {**_WITHOUT_POINTS, **READERS})
     beside = Path(names) if names is not None else path.with_suffix(".json")
-    outside = about_beside(beside) if beside != path and beside.is_file() else {}
     if suffix in _WITHOUT_POINTS:
         with explained(path):
-            return _WITHOUT_POINTS[suffix](path, outside, cloud)
-    found, about = read(path), about_inside(path) or outside
+            return _WITHOUT_POINTS[suffix](path, beside, cloud)
+    found, about = read(path), about_of(path, beside)
     with explained(path):
         same_points(found, cloud)
         return labels_in(path, found, about)
@@ -376,12 +379,11 @@ def convert(
     labels: a file of labels for the scan, if they are not in ``source`` itself.
     """
     cloud = read(source, drop_invalid=drop_invalid)
-    beside = source.with_suffix(".json")
     labelling = None
     if labels is not None:
         labelling = read_labels(labels, cloud)
     elif {"label", "scalar_label"} & set(cloud.attributes):
-        about = about_inside(source) or (about_beside(beside) if beside.is_file() else {})
+        about = about_of(source)
         with explained(source):
             if names := _all_named(cloud, names_of(about)):
                 labelling = labels_in(source, cloud, {**about, "labels": names})

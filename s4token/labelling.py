@@ -122,11 +122,18 @@ class Labelling:
 
     @property
     def legend(self) -> dict[str, Any]:
-        """``about`` with the points of each class, as it stands beside a file of points."""
+        """``about`` with the points of each class, as it stands beside a file of points.
+
+        Points without a class are counted as "unlabelled", or "unlabelled points" where a class
+        is called so.
+        """
         counts = np.bincount(self.labels, minlength=len(self.classes) + 1).tolist()
         about = self.about
         named = dict(zip(self.classes, counts[1:], strict=True))
-        named["unlabelled"] = counts[UNLABELLED]
+        none = "unlabelled"
+        while none in named:
+            none += " points"
+        named[none] = counts[UNLABELLED]
         return {
             "labels": about["labels"],
             "counts": named,
@@ -141,11 +148,20 @@ def legend_text(legend: Mapping[str, Any]) -> bytes:
 
 
 def names_of(about: Mapping[str, Any]) -> dict[int, str]:
-    """Return the name of each label of ``about``, or {} where it has none."""
+    """Return the name of each label of ``about``, or {} where it has none.
+
+    Raises ValueError if those are no names of whole numbers.
+    """
     labels = about.get("labels")
     if not isinstance(labels, dict):
         return {}
-    return {int(label): str(name) for label, name in labels.items()}
+    try:
+        return {int(label): str(name) for label, name in labels.items()}
+    except ValueError as error:
+        raise ValueError(
+            'labels: expected whole numbers and their names, {"1": "name", ...}, got '
+            f"{json.dumps(labels):.60}"
+        ) from error
 
 
 def of_columns(columns: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> Labelling:

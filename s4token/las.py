@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil, log10
 from pathlib import Path
@@ -140,6 +140,15 @@ def _fits(values: np.ndarray, dimension: Any) -> bool:
     return whole and bool(dimension.min <= values.min() and values.max() <= dimension.max)
 
 
+def _short(name: str, taken: Collection[str]) -> str:
+    """Return a name of 32 characters at most, the format's limit, that is not ``taken``."""
+    short, number = name[:32], 1
+    while short in taken:
+        number += 1
+        short = f"{name[: 31 - len(str(number))]}_{number}"
+    return short
+
+
 def _scale(points: np.ndarray) -> np.ndarray:
     """Return per axis the power of ten that spreads the extent over most of 31 bits."""
     extent = np.ptp(points, axis=0)
@@ -162,13 +171,12 @@ def write_las(path: Path, columns: Columns, about: Mapping[str, Any]) -> None:
     for name, values in columns.items():
         if name in (*"xyz", *RGB):
             continue
-        if name in own and _fits(values, own[name]):
+        if name in own and name not in "XYZ" and _fits(values, own[name]):
             targets[name] = name
             continue
-        short = name[:32] if name not in own else f"source_{name}"[:32]
-        if short not in targets.values():
-            targets[name] = short
-            header.add_extra_dims([laspy.ExtraBytesParams(short, values.dtype)])
+        short = _short(f"source_{name}" if name in own else name, {*own, *targets.values()})
+        targets[name] = short
+        header.add_extra_dims([laspy.ExtraBytesParams(short, values.dtype)])
     text = json.dumps(about).encode() if about else b""
     for number, start in enumerate(range(0, len(text), _RECORD)):
         piece = text[start : start + _RECORD]

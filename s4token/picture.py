@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s4token.io import read_scan
+from s4token.io import read_scan, replacing, target
 from s4token.multiview import cameras_for, draw
 from s4token.types import PointCloud
 
@@ -60,9 +60,8 @@ def contact_sheet(
         x, y = number % (columns * 3) * step + 8, size * rows + 28 * (number // (columns * 3)) + 6
         pen.rectangle((x, y, x + 16, y + 16), fill=color)
         pen.text((x + 24, y + 2), name, fill="black")
-    temporary = out.with_name(f".{out.name}")
-    sheet.save(temporary, format="PNG")
-    temporary.replace(out)
+    with replacing(target(out)) as drafts:
+        sheet.save(drafts[0], format="PNG")
 
 
 def label_sheet(path: Path, out: Path, *, views: int = 4, size: int = 480) -> None:

@@ -85,7 +85,26 @@ def _rows(data: bytes, header: _Header, before: list[_Element], vertex: _Element
         raise ValueError(
             f"the header promises {vertex.count:,} vertices, {len(lines):,} follow: truncated file"
         )
-    return np.loadtxt(lines[: vertex.count], dtype=kinds, ndmin=1, comments=None)
+    return _text_rows(lines[: vertex.count], kinds)
+
+
+def _text_rows(lines: list[bytes], kinds: np.dtype) -> np.ndarray:
+    """Parse lines of numbers; whole ones may be written as 10.0."""
+    try:
+        return np.loadtxt(lines, dtype=kinds, ndmin=1, comments=None)
+    except ValueError as error:  # what follows ";" is advice to programmers
+        said, names = str(error).split(";")[0], kinds.names or ()
+        if "could not convert" not in said:
+            raise ValueError(said) from error
+    try:
+        numbers = np.loadtxt(lines, dtype=[(n, "f8") for n in names], ndmin=1, comments=None)
+    except ValueError:
+        raise ValueError(said) from None
+    with np.errstate(all="ignore"):
+        rows = numbers.astype(kinds)
+    if any((rows[n] != numbers[n]).any() for n in names if kinds[n].kind in "iu"):
+        raise ValueError(said)
+    return rows
 
 
 def _with_lists(data: bytes, header: _Header, elements: list[_Element]) -> Any:

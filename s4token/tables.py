@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,9 @@ _COLORS = ("colors", "color", "rgb")
 _NORMALS = ("normals", "normal")
 _ABOUT = "about"
 _NO_CLASS = ("unlabelled", "unlabeled")
+_AXES = {"x": ("easting",), "y": ("northing",), "z": ("height", "elevation", "altitude")}
+"""What surveyors call x, y and z."""
+_log = logging.getLogger("s4token.io")
 # Delimiter and decimal mark, in the order in which they are tried on a line.
 _DIALECTS = ((None, "."), (",", "."), (";", "."), ("\t", "."), (";", ","), (None, ","))
 
@@ -34,10 +38,18 @@ def _are_colors(triple: np.ndarray) -> bool:
     return bool(most <= 1 or (most <= 65535 and (triple == np.floor(triple)).all()))
 
 
-def _are_normals(triple: np.ndarray) -> bool:
+def _unit_long(triple: np.ndarray) -> bool:
     length = np.linalg.norm(triple.astype(np.float64), axis=1)
-    whole = triple.min() >= 0 and (triple == np.floor(triple)).all()  # pure red, green, blue
-    return bool(np.isfinite(length).all() and (np.abs(length - 1) < 1e-2).all() and not whole)
+    return bool(np.isfinite(length).all() and (np.abs(length - 1) < 1e-2).all())
+
+
+def _are_normals(triple: np.ndarray, behind: np.ndarray) -> bool:
+    if not _unit_long(triple):
+        return False
+    if triple.min() < 0 or (triple != np.floor(triple)).any():
+        return True
+    colors = behind[:, :3]  # else zeros and ones are taken for pure red, green, blue
+    return colors.shape[1] == 3 and _are_colors(colors) and not _unit_long(colors)
 
 
 def name_columns(table: Num[np.ndarray, "N K"], *, intensity_first: bool = False) -> Columns:
@@ -54,7 +66,7 @@ def name_columns(table: Num[np.ndarray, "N K"], *, intensity_first: bool = False
     while at < width:
         triple = table[:, at : at + 3]
         whole = triple.shape[1] == 3 and len(triple) > 0
-        if whole and "nx" not in columns and _are_normals(triple):
+        if whole and "nx" not in columns and _are_normals(triple, table[:, at + 3 :]):
             columns |= dict(zip(NORMAL, triple.T, strict=True))
             at += 3
         elif whole and "red" not in columns and _are_colors(triple):
@@ -66,9 +78,17 @@ def name_columns(table: Num[np.ndarray, "N K"], *, intensity_first: bool = False
     return columns
 
 
+def _plain(line: str) -> str:
+    """Return a line without a comment, quotes and delimiters at its end."""
+    line = line.split("#", 1)[0]
+    if '"' in line:  # a comma within quotes is a decimal mark, whatever delimits
+        line = re.sub(r'"([^"]*)"', lambda quoted: quoted[1].replace(",", "."), line)
+    return line.rstrip(" ,;\t")
+
+
 def _numbers(line: str, delimiter: str | None, decimal: str) -> list[float] | None:
     """Parse a line, or return None when it is not three or more numbers."""
-    words = [word.strip() for word in line.rstrip(" ,;\t").split(delimiter)]
+    words = [word.strip() for word in _plain(line).split(delimiter)]
     try:
         numbers = [float(word.replace(decimal, ".")) for word in words]
     except ValueError:
@@ -95,11 +115,59 @@ def _data_start(lines: list[str]) -> tuple[int, str | None, str, int]:
     raise ValueError("has no line of three or more numbers (x y z [red green blue] ...)")
 
 
-def _header_names(line: str, width: int) -> list[str] | None:
-    """Read column names from the line above the data, if that is what it holds."""
-    names = [word.strip().strip('"').lower() for word in re.split(r"[,;\s]+", line.lstrip("#/ \t"))]
-    names = [name for name in names if name]
-    return names if len(names) == width == len(set(names)) and set(XYZ) <= set(names) else None
+def _header_words(line: str, delimiter: str | None, width: int) -> list[str] | None:
+    """Split a line above the data into one word per column, without quotes and units in brackets.
+
+    None if it holds another number of words, or numbers. A column without a word has a number.
+    """
+    line = line.lstrip("#/ ").rstrip(" ,;\t")
+    found = None
+    for text in (re.sub(r"\s*(\[[^]]*\]|\([^)]*\))", "", line), line):
+        one_each = [word.strip(" \t\"'") for word in text.split(delimiter or "\t")]
+        one_each = [word or f"column_{i}" for i, word in enumerate(one_each, start=1)]
+        for words in (one_each, re.split(r"[,;\s]+", text.replace('"', "").strip(" ,;\t"))):
+            if len(words) == width and not any(re.fullmatch(r"[-+\d.,]+", w) for w in words):
+                if len(set(words)) == width:  # n[0] n[1] do not without what is in brackets
+                    return words
+                found = found or words
+    return found
+
+
+def _column_names(words: list[str]) -> list[str] | None:
+    """Return the names that a header gives, in small letters unless they repeat then.
+
+    None if there is no x, y, z, whatever it is called, or a name stands twice.
+    """
+    low = [word.lower() for word in words]
+    for axis, others in _AXES.items():
+        if axis not in low and (found := [i for i, word in enumerate(low) if word in others]):
+            low[found[0]] = axis
+    names = [
+        small if low.count(small) == 1 else word for small, word in zip(low, words, strict=True)
+    ]
+    return names if len(set(names)) == len(names) and set(XYZ) <= set(low) else None
+
+
+def _header(path: Path, head: list[str], delimiter: str | None, width: int) -> list[str] | None:
+    """Find the column names among the lines above the data, the last first; None if none has x y z.
+
+    A warning says so if a line seems to name other columns.
+    """
+    other = None
+    for line in reversed(head):
+        words = _header_words(line, delimiter, width)
+        if words and (names := _column_names(words)):
+            return names
+        if words and not line.lstrip().startswith(("#", "//")):
+            other = other or words
+    if other:
+        _log.warning(
+            "%s: the columns %s were read by position as x y z ...; name three of them x, y, z "
+            "if that is wrong",
+            path.name,
+            ", ".join(other),
+        )
+    return None
 
 
 def read_text(path: Path) -> Columns:
@@ -110,21 +178,21 @@ def read_text(path: Path) -> Columns:
     """
     lines = [line for line in _text(path).splitlines() if line.strip()]
     start, delimiter, decimal, width = _data_start(lines)
-    head, body = lines[:start], lines[start:]
-    if body[0].rstrip()[-1] in ",;":
-        body = [line.rstrip(" ,;\t") for line in body]
+    head, body = lines[:start], [_plain(line) for line in lines[start:]]
+    if delimiter != ",":  # the first line may have had whole numbers only
+        commas = any("," in line for line in body) and not any("." in line for line in body)
+        decimal = "," if commas else decimal
     if decimal == ",":
         body = [line.replace(",", ".") for line in body]
     try:
-        table = np.loadtxt(body, delimiter=delimiter, ndmin=2, comments="#")
+        table = np.loadtxt(body, delimiter=delimiter, ndmin=2, comments=None)
     except ValueError as error:  # what follows ";" is advice to programmers
         raise ValueError(str(error).split(";")[0]) from error
     if head and head[-1].strip().isdecimal() and int(head[-1]) != len(table):
         raise ValueError(
             f"the first line promises {int(head[-1]):,} points, {len(table):,} follow: truncated?"
         )
-    names = _header_names(head[-1], width) if head else None
-    if names:
+    if names := _header(path, head, delimiter, width):
         return dict(zip(names, table.T, strict=True))
     return name_columns(table, intensity_first=path.suffix.lower() == ".pts")
 

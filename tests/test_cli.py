@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import trees
 from plyfile import PlyData
 
 import s4token
+from s4token import cli_evaluate
 from s4token.cli import main
 from s4token.datasets import open_data
 from s4token.multiview import cameras_for, draw
@@ -323,6 +326,33 @@ def test_convert_and_render(scan, tmp_path):
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [("render SCAN --views 1 --size 32 --out", "a.png"), ("evaluate SCAN --json", "a.json")],
+)
+def test_what_cannot_be_put_in_its_place_leaves_nothing(
+    scan, tmp_path, capsys, monkeypatch, verb, name
+):
+    def refused(*_):
+        raise OSError(errno.EACCES, "Permission denied", "somewhere")
+
+    monkeypatch.setattr("os.replace", refused)
+    monkeypatch.setattr(cli_evaluate, "_how", lambda _: [SimpleNamespace(check=len)])
+    monkeypatch.setattr(cli_evaluate, "_scores", lambda *_: ([], []))
+    words = [*verb.replace("SCAN", str(scan[0])).split(), str(tmp_path / name)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"{tmp_path / name}: cannot be written (Permission denied)" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_long_name_of_data_does_not_run_into_the_tokenizer(capsys):
+    row = {"tokenizer": "knn", "normalise": "token", "scale": 1.0, "density": 1.0, "stated": {}}
+    for data in ("short", "exactly-16-chars", "a-name-of-more-characters"):
+        cli_evaluate._print_row(SimpleNamespace(data=data, **row))
+        assert capsys.readouterr().out.split() == [data, "knn", "token", "1", "1"]
+
+
 MULTIVIEW = ["--engine", "multiview"]
 PHOTOGRAPHS = ["--engine", "multiview", "--images", "nowhere"]
 BAD = [
@@ -332,6 +362,17 @@ BAD = [
     (["segment", "SCAN", "--prompts", "a", "--out", "nowhere/OUT.ply"], "nowhere"),
     (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--threshold", "2"], "threshold"),
     (["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--levels", "5"], "1 to 4"),
+    (["segment", "none.ply", "--prompts", "a", "--out", "o.ply", "--threshold", "nan"], "[0, 1]"),
+    (["segment", "none.ply", "--prompts", "a", "--out", "o.ply", "--negatives", ""], "negatives"),
+    (
+        ["segment", "none.ply", "--prompts", "a", "b | c", "--out", "o.ply", "--negatives", "d|c"],
+        "negatives: 'c' is also a prompt",
+    ),
+    (["segment", "none.ply", "--prompts", "a", "--out", "folder.ply"], "folder.ply is a folder"),
+    (["segment", "none.ply", "--prompts", "a", "--out", "other.ply"], "other.json is a folder"),
+    (["segment", "gt.las", "--prompts", "a", "--out", "gt.ply"], "gt.json belongs to gt.las"),
+    (["segment", "gt.ply", "--prompts", "a", "--out", "gt.ply"], "gt.ply: no such file"),
+    (["segment", "ours.las", "--prompts", "a", "--out", "ours.ply"], "ours.las: no such file"),
     (
         ["segment", "SCAN", "--prompts", "a", "--out", "OUT.ply", "--levels", "1", *MULTIVIEW],
         "--levels",
@@ -390,6 +431,10 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     (tmp_path / "empty.ply").write_bytes(b"")
     (tmp_path / "text.docx").write_text("no scan")
     (tmp_path / "nan.xyz").write_text("0 0 0\nnan 0 1\n1 1 1\n")
+    for folder in ("folder.ply", "other.json"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "gt.json").write_text('{"labels": {"1": "a"}}')
+    (tmp_path / "ours.json").write_text('{"labels": {"1": "a"}, "provenance": {}}')
     names = {"SCAN": str(scan[0]), "EMPTY": "empty.ply", "TEXT": "text.docx", "NAN": "nan.xyz"}
     before = set(tmp_path.iterdir())
     assert main([names.get(a, a) for a in arguments]) == 2

@@ -193,6 +193,16 @@ def test_plys_other_names_and_big_endian_attributes(tmp_path):
     assert cloud.attributes["label"].dtype == np.int32 and cloud.attributes["label"][0] == 7
 
 
+@pytest.mark.parametrize("names", ["x,y,z,X,label,Label", "X,y,z,x,Label,label"])
+def test_an_exact_spelling_wins(tmp_path, names):
+    (tmp_path / "a.csv").write_text(f"{names}\n1,2,3,4,5,6\n0,0,0,0,0,0\n")
+    scan = read_scan(tmp_path / "a.csv")
+    row = dict(zip(names.split(","), range(1, 7), strict=True))
+    assert scan.cloud.points[0].tolist() == [row["x"], 2, 3]
+    assert scan.labels is not None and scan.labels[0] == row["label"]
+    assert scan.cloud.attributes["X"][0] == row["X"]
+
+
 # --- bad files --------------------------------------------------------------------------------
 
 PLY = b"ply\nformat ascii 1.0\nelement vertex 2\n" + b"".join(
@@ -285,6 +295,8 @@ def test_drop_invalid_leaves_out_rows_and_says_so(tmp_path, caplog):
     assert cloud.points.tolist() == [[1, 2, 3], [4, 5, 6]]
     assert cloud.attributes["label"][0] == 7 and np.isnan(cloud.attributes["label"][1])
     assert caplog.messages == ["2 of 4 rows hold NaN or infinity were left out"]
+    path.write_text("x,y,z,r,g,b\n1,2,3,nan,0,0\n4,5,6,0,0,0\n7,8,9,0,0,0\n")
+    assert read(path, drop_invalid=True).points.tolist() == [[4, 5, 6], [7, 8, 9]]
     path.write_text("x,y,z\nnan,nan,nan\n")
     with pytest.raises(ValueError, match="nothing is left"):
         read(path, drop_invalid=True)
@@ -347,7 +359,7 @@ BAD_LABELS = {
     "huge": ("3000000000", None, r"a\.csv: label: expected whole"),
     "ids": ("70000", None, r"a\.csv: label: expected class numbers.*70,000"),
     "json": ("1", "{", r"a\.json: cannot be read"),
-    "json keys": ("1", '{"labels": {"chair": 1}}', r"a\.json: "),
+    "json keys": ("1", '{"labels": {"chair": 1}}', r'a\.json: labels: .* {"1": "name", '),
 }
 
 

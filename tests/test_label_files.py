@@ -224,6 +224,19 @@ def test_a_cloud_that_was_rounded_by_another_program_is_the_same_scan(scan, tmp_
     equal(read_labels(tmp_path / "b.ply", again), labelling, "ply")
 
 
+@pytest.mark.parametrize("beside", ["{", '{"labels": {"chair": 1}}', '{"labels": {"1": "x"}}'])
+@pytest.mark.parametrize("name", ["a.ply", "a.npz", "a.las", "a.zip"])
+def test_names_inside_win_over_a_json_beside(scan, tmp_path, name, beside):
+    cloud, labelling = scan
+    write_labels(tmp_path / name, cloud, labelling)
+    (tmp_path / "a.json").write_text(beside)
+    assert read_labels(tmp_path / name, cloud).classes == labelling.classes
+    if name != "a.zip":
+        assert read_scan(tmp_path / name).classes == labelling.classes
+        assert main(["convert", str(tmp_path / name), str(tmp_path / "b.ply")]) == 0
+        assert read_scan(tmp_path / "b.ply").classes == labelling.classes
+
+
 # --- what does not fit ------------------------------------------------------------------------
 
 
@@ -260,6 +273,11 @@ DAMAGE = {
         "made for 7 points",
     ),
     "csv, no JSON": ("a.csv", lambda p: p.with_suffix(".json").unlink(), "names of its labels"),
+    "csv, names in a list": (
+        "a.csv",
+        lambda p: edit_json(p.with_suffix(".json"), lambda d: d.update(labels=["a"])),
+        'which says {"labels": {"1": "name"',
+    ),
     "csv, fewer names": (
         "a.csv",
         lambda p: edit_json(p.with_suffix(".json"), lambda d: d["labels"].pop("2")),
@@ -379,6 +397,19 @@ def test_a_labelling_checks_itself(changes, words):
     good = {"labels": np.array([0, 1]), "classes": ("a", "b")}
     with pytest.raises(ValueError, match=words):
         Labelling(**{**good, **changes})
+
+
+@pytest.mark.parametrize(
+    ("classes", "none"),
+    [
+        (("chair", "a"), "unlabelled"),
+        (("unlabelled", "a"), "unlabelled points"),
+        (("unlabelled points", "unlabelled"), "unlabelled points points"),
+    ],
+)
+def test_counts_of_a_class_called_unlabelled(classes, none):
+    counts = Labelling(np.array([0, 1, 2, 1, 2, 2]), classes).legend["counts"]
+    assert counts == {classes[0]: 2, classes[1]: 3, none: 1}
 
 
 def test_numbers_that_a_format_cannot_hold_are_refused(tmp_path):

@@ -53,6 +53,18 @@ def test_reads_what_is_used(tmp_path, suffix, version, point_format):
     assert "gps_time" not in columns and "user_data" not in columns
 
 
+def test_no_two_columns_share_a_name_or_the_place_of_another(tmp_path):
+    long = "a_name_of_exactly_32_characters_"
+    names = (*"xyz", "X", f"{long}b", f"{long}c", long, "source_intensity", "intensity")
+    columns = {name: np.array([0, 1, i], dtype=np.int32) for i, name in enumerate(names)}
+    columns["intensity"] -= 9  # the format's own has no sign
+    write_las(tmp_path / "a.las", columns, {})
+    found = read_las(tmp_path / "a.las")
+    short = [long, f"{long[:30]}_2", f"{long[:30]}_3", "source_intensity", "source_intensity_2"]
+    for name, stored in zip(names, [*"xyz", "source_X", *short], strict=True):
+        assert found[stored].tolist() == columns[name].tolist(), name
+
+
 def test_colours_that_nobody_filled_in_are_none(tmp_path):
     assert "red" not in read_las(_las(tmp_path / "a.las"))
     assert "red" not in read_las(_las(tmp_path / "b.las", point_format=6))

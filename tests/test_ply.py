@@ -35,6 +35,12 @@ DIALECTS = {
     "ascii, empty lines": ("ascii", ASCII.replace(b"\n", b"\n\n"), VERTEX, "\n"),
     "ascii, faces behind": ("ascii", ASCII + b"3 0 1 2\n3 2 1 0\n", VERTEX + FACES, "\n"),
     "ascii, faces before": ("ascii", b"3 0 1 2\n3 2 1 0\n" + ASCII, FACES + VERTEX, "\n"),
+    "ascii, whole numbers with a point": (
+        "ascii",
+        ASCII.replace(b" 255 ", b" 255.0 ").replace(b" -1\n", b" -1e0\n"),
+        VERTEX,
+        "\n",
+    ),
     "ascii, scalars before": (
         "ascii",
         b"4.5\n" + ASCII,
@@ -76,6 +82,23 @@ def test_every_dialect_gives_the_same_columns(tmp_path, case):
     for name, values in columns.items():
         np.testing.assert_array_equal(values, ROWS[name], err_msg=name)
         assert values.dtype.str[1:] == ROWS.dtype[name].str[1:]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("0 0 0 0 0", "6 columns but 5 were found at row 2$"),
+        ("0 0 0 0 0 0 0", "6 columns but 7 were found"),
+        ("0 0 0 256 0 0", "'256' to uint8"),
+        ("0 0 0 1.5 0 0", "'1.5' to uint8"),
+        ("0 0 0 nan 0 0", "'nan' to uint8"),
+        ("0 0 chair 0 0 0", "'chair' to float32"),
+    ],
+)
+def test_refuses_a_bad_row_of_text(tmp_path, row, words):
+    body = f"{ASCII.decode().splitlines()[0]}\n{row}\n0 0 0 0 0 0\n".encode()
+    with pytest.raises(ValueError, match=words):
+        read_ply(_file(tmp_path / "a.ply", "ascii", body, *VERTEX))
 
 
 BAD = {

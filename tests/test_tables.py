@@ -45,6 +45,10 @@ TEXTS = {
     "header, commented": "# x y z red green blue\n" + _lines(COLORED),
     "header, other order": "red green blue z y x\n" + _lines(COLORED[:, [3, 4, 5, 2, 1, 0]]),
     "count line": "3\n" + _lines(COLORED),
+    "comments behind": _lines(COLORED).replace("\n", " # p, 1.5\n# q\n"),
+    "quoted": '"' + _lines(COLORED, '","').replace("\n", '"\n"').removesuffix('"'),
+    "quoted, decimal commas": '"'
+    + _lines(COLORED, '","', ";").replace("\n", '"\n"').replace(";", ",").removesuffix('"'),
     "byte order mark": "\ufeff" + _lines(COLORED),
 }
 
@@ -56,6 +60,15 @@ def test_text_dialects(tmp_path, case):
     assert set(columns) == {"x", "y", "z", "red", "green", "blue"}
     np.testing.assert_array_equal(np.stack([columns[n] for n in "xyz"], 1), XYZ)
     np.testing.assert_array_equal(np.stack([columns[n] for n in ("red", "green", "blue")], 1), RGB)
+
+
+@pytest.mark.parametrize("mark", [";", " ", "\t"])
+def test_decimal_commas_after_whole_numbers(tmp_path, mark):
+    (tmp_path / "a.txt").write_text(_lines([[0, 0, 0], [1.5, 2.5, -3e-5]], mark, ","))
+    assert read_text(tmp_path / "a.txt")["z"].tolist() == [0, -3e-5]
+    (tmp_path / "a.txt").write_text(_lines([[0, 0, 0.5]], mark) + mark.join(["1,500", "2", "3"]))
+    with pytest.raises(ValueError, match="1,500"):  # thousands?
+        read_text(tmp_path / "a.txt")
 
 
 def test_text_of_other_encodings_and_headers(tmp_path):
@@ -80,6 +93,8 @@ def test_text_of_other_encodings_and_headers(tmp_path):
         (np.abs(UNIT), ("nx", "ny", "nz")),
         (np.hstack([RGB, UNIT]), ("red", "green", "blue", "nx", "ny", "nz")),
         (np.hstack([UNIT, RGB]), ("nx", "ny", "nz", "red", "green", "blue")),
+        (np.hstack([np.eye(3), RGB]), ("nx", "ny", "nz", "red", "green", "blue")),
+        (np.hstack([np.eye(3), np.abs(UNIT)]), ("red", "green", "blue", "nx", "ny", "nz")),
         (np.hstack([RGB, [[1], [0], [4]]]), ("red", "green", "blue", "column_7")),
         (np.hstack([UNIT, [[1], [0], [4]]]), ("nx", "ny", "nz", "column_7")),
         (RGB[:, :1], ("column_4",)),
@@ -111,6 +126,49 @@ def test_pts_has_the_intensity_before_the_colours(tmp_path, width, names):
     table = np.hstack([XYZ, [[-5], [100], [7]], RGB]) if width != 6 else COLORED
     (tmp_path / "a.pts").write_text("3\n" + _lines(table[:, :width]))
     assert list(read_text(tmp_path / "a.pts")) == names
+
+
+HEADERS = {
+    "comment below": ("x,y,z,a\n# metres\n", "x,y,z,a"),
+    "count below": ("z,y,x,a\n1\n", "z,y,x,a"),
+    "surveyors'": ("Northing,Easting,a,Height\n", "y,x,a,z"),
+    "surveyors', with z": ("x,y,height,z\n", "x,y,height,z"),
+    "two heights": ("easting,northing,elevation,altitude\n", "x,y,z,altitude"),
+    "units": ("a,Y [m],X (m),Z [m]\n", "a,y,x,z"),
+    "units, by blanks": ("# a Y [m] X [m] Z [m]\n", "a,y,x,z"),
+    "no units": ("Z;Y;n[0];n[1];X\n", "z,y,n[0],n[1],x"),
+    "names of two words": ("point id;Z;Y;X\n", "point id,z,y,x"),
+    "an index without a name": (",x,y,z\n", "column_1,x,y,z"),
+    "an index without a name, by tabs": ("\tx\ty\tz\n", "column_1,x,y,z"),
+    "repeated in small letters": ("Y,X,Z,z\n", "y,x,Z,z"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_headers(tmp_path, caplog, case):
+    header, names = HEADERS[case]
+    mark = next((c for c in ";\t" if c in header), " " if case.endswith("blanks") else ",")
+    (tmp_path / "a.csv").write_text(header + mark.join("12345"[: len(names.split(","))]) + "\n")
+    columns = read_text(tmp_path / "a.csv")
+    assert [v[0] for v in columns.values()] == [1, 2, 3, 4, 5][: len(columns)]
+    assert ",".join(columns) == names
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("lon,lat,h,label\n", "a.csv: the columns lon, lat, h, label were read by position"),
+        ("x,y,z,z\n", "x, y, z, z were read by position"),
+        ("# four words of comment\n", None),
+        ("1,2,x,5\n", None),
+        ("a title\n", None),
+    ],
+)
+def test_says_that_columns_were_read_by_position(tmp_path, caplog, header, said):
+    (tmp_path / "a.csv").write_text(header + "1,2,3,400\n")
+    assert list(read_text(tmp_path / "a.csv")) == ["x", "y", "z", "column_4"]
+    assert said in caplog.text if said else not caplog.records
 
 
 BAD_TEXT = {
