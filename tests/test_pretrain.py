@@ -133,15 +133,28 @@ def test_tokens_of_an_earlier_version_are_refused_with_what_to_do(built, tmp_pat
     _, bank = built
     with np.load(tokens_path(bank.path(0), "knn")) as tokens:
         np.savez(tmp_path / "old.npz", **{k: v for k, v in tokens.items() if k != "pitch"})
-    with np.load(tmp_path / "old.npz") as old, pytest.raises(ValueError, match="run bank again"):
+    with (
+        np.load(tmp_path / "old.npz") as old,
+        pytest.raises(ValueError, match="an earlier version"),
+    ):
         token_inputs(old)
 
 
-def test_deleted_tokens_come_back_the_same(built):
+@pytest.mark.parametrize("how", ["deleted", "cut off", "earlier version"])
+def test_tokens_come_back_the_same(built, how):
     _, bank = built
     path = tokens_path(bank.path(2), "superpoint")
     before = path.read_bytes()
+    with np.load(path) as tokens:
+        old = {k: v for k, v in tokens.items() if k != "pitch"}
     path.unlink()
+    if how == "cut off":
+        path.write_bytes(before[: len(before) // 2])
+    elif how == "earlier version":
+        np.savez(path, **old)
+    if how != "deleted":
+        with pytest.raises(ValueError, match=f"{path}: cannot be used.*run `bank` again"):
+            named_tokens(bank.path(2), "superpoint", {})
     add_tokens(bank.path(2))
     assert path.read_bytes() == before
 
