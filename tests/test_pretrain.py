@@ -339,11 +339,22 @@ def test_an_average_is_centred_on_the_sizes_of_a_bank(built, tmp_path):
     assert abs(np.median(apart)) < 1e-3 and np.ptp(apart) > 0.01
     with pytest.raises(ValueError, match="build the bank first"):
         average(*pair, tmp_path / "again", tmp_path)
+    damaged = tmp_path / "bank" / "scene-00000.npz"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"scene-00000\.npz: no such file; run `bank` again"):
+        average(*pair, tmp_path / "again", damaged.parent)
+    assert not (tmp_path / "again").exists()
 
 
 def test_what_has_no_average_is_refused(tmp_path):
     first = write_pair(tmp_path / "first", 0)
     other = write_pair(tmp_path / "other", 1, tokenizers=("knn",))
+    before = [path.read_bytes() for path in (first, other)]
+    for path in (first, other):
+        with pytest.raises(ValueError, match=f"--out {path.parent}: holds what is averaged"):
+            average(first, other, path.parent)
+    assert before == [path.read_bytes() for path in (first, other)]
     with pytest.raises(ValueError, match=r"other.model.safetensors: other weights than in"):
         average(first, other, tmp_path / "out")
     (tmp_path / "first" / "small.safetensors").unlink()
