@@ -26,6 +26,7 @@ def opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     Raises ValueError naming it when it is missing, damaged, or lacks what is read from it.
     """
     try:
+        # Opened first: of a cut-off file np.load leaves its own handle open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             yield arrays
     except FileNotFoundError:

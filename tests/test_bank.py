@@ -215,7 +215,7 @@ def test_rooms_have_their_unit(tmp_path, capsys):
     assert "unit: composed rooms are in metres" in capsys.readouterr().err
 
 
-def test_a_labelled_folder_can_be_evaluated(tmp_path):
+def test_a_folder_lists_its_scans(tmp_path):
     s4token.write(tmp_path / "room.ply", s4token.room("office", 3, points=5_000).cloud)
     with (tmp_path / "room.ply").open("rb") as file:
         points = len(PlyData.read(file)["vertex"])
