@@ -174,9 +174,13 @@ def test_a_damaged_scene_is_named_and_made_anew(one, caplog):
     for read in (lambda: bank_names([path]), lambda: named_tokens(path, "knn", {"chair": 0})):
         with pytest.raises(ValueError, match=f"^{path}: cannot be used.*run `bank` again"):
             read()
+    tokens = tokens_path(path, "knn")
+    of_this = tokens.read_bytes()
+    np.savez(tokens, pitch=1.0)  # of another scene, say: tokens follow their scene
     with caplog.at_level(logging.WARNING):
         one.build([0])
     assert path.read_bytes() == whole and f"{path}: damaged" in caplog.text
+    assert tokens.read_bytes() == of_this
 
 
 def test_tokens_that_are_not_there_are_named(one):
