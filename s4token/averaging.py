@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from s4token import checkpoint
-from s4token.backbone import SMALL_NAME, FrozenCLIP
+from s4token.backbone import SMALL_NAME, ClipIdentity
 from s4token.clip_batches import named_tokens
 from s4token.model import load
 from s4token.tokenizer import Tokenizer, collate
@@ -26,11 +26,13 @@ def average(first: Path, second: Path, folder: Path, bank: Path | None = None) -
     """Average two checkpoints of tokenizers and the small CLIPs beside them; return the new one.
 
     first, second: tokenizers of the same kinds; the recipes of both go into the header of the
-    result, whose agreement with a teacher is not measured. bank: training scenes to centre the
-    estimate of sizes on, which the average of two networks has off by a factor. Raises
-    FileNotFoundError or ValueError naming the file when one is missing or has other weights, and
-    ValueError for a bank without scenes.
+    result, whose agreement with a teacher is not measured. folder: another than theirs. bank:
+    training scenes to centre the estimate of sizes on, which the average of two networks has off
+    by a factor. Both files are written, or none. Raises FileNotFoundError or ValueError naming the
+    file when one is missing or has other weights, and ValueError for a bank without scenes.
     """
+    if folder.resolve() in (first.parent.resolve(), second.parent.resolve()):
+        raise ValueError(f"--out {folder}: holds what is averaged; name another folder")
     paths = sorted(bank.glob("scene-*.npz")) if bank else []
     if bank and not paths:
         raise ValueError(f"{bank}: no scene-*.npz; build the bank first")
@@ -42,15 +44,18 @@ def average(first: Path, second: Path, folder: Path, bank: Path | None = None) -
             raise ValueError(f"{path}: trained through {clip['name']}; only a small CLIP changes")
         clips.append(path.parent / clip["tag"])
     towers, of_clip = _both(clips[0], clips[1], "clip")
-    small = folder / clips[1].name
-    checkpoint.save(small, _mean(*towers), kind="clip", header=of_clip)
-    identity = {"clip": FrozenCLIP.load(SMALL_NAME, small).identity.as_dict()}
-    out = folder / second.name
-    checkpoint.save(out, _mean(*states), kind="tokenizers", header=header | identity)
+    small, out = folder / clips[1].name, folder / second.name
+    tower, state = _mean(*towers), _mean(*states)
     if paths:
-        learned = load(out).learned
+        learned = load(second).learned
+        checkpoint.load_into(learned, state, source=str(out))
         centre_sizes(learned, paths[:: max(1, len(paths) // 200)])
-        checkpoint.save(out, learned.state_dict(), kind="tokenizers", header=header | identity)
+        state = learned.state_dict()
+    identity = ClipIdentity(SMALL_NAME, small.name, checkpoint.weights_sha256(tower)).as_dict()
+    checkpoint.save_all(
+        checkpoint.Saving(small, tower, "clip", of_clip),
+        checkpoint.Saving(out, state, "tokenizers", header | {"clip": identity}),
+    )
     return out
 
 

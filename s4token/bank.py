@@ -3,45 +3,47 @@
 Or random crops of scans of one's own, which need no labels. A bank is a folder of
 ``scene-00000.npz`` (cloud, labels, pictures and the point behind every second pixel) with one
 folder per tokenizer beside them, whose files of the same names hold the described tokens. A scene
-depends on its number alone, so an interrupted build goes on where it stopped, and several
-processes can build one bank; a tokenizer's folder can be deleted and is made again, as after a
-change of the partition. S4Token's label-free recipe never reads the labels.
+depends on its number alone and on what ``bank.json`` says, so an interrupted build goes on where it
+stopped, and several processes can build one bank; a tokenizer's folder can be deleted and is made
+again, as after a change of the partition. S4Token's label-free recipe never reads the labels.
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import os.path
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from s4token.augment import box, cut, jitter, yaw
+from s4token.augment import jitter, yaw
 from s4token.backbone import SMALL_CLIP
+from s4token.bank_files import kept, opened, settings_of, settle, write_arrays
+from s4token.crops import FEWEST, nearest, partial, thinned, upright
 from s4token.datasets import Named, Scans
 from s4token.datasets.packs import split, training_objects
 from s4token.describe import TokenInputs, describe
-from s4token.geometry import rotation_to_z
 from s4token.io import read_scan
 from s4token.model import TOKENIZATIONS
 from s4token.multiview import cameras_for, draw, strided
 from s4token.render import orbit, visible
 from s4token.scan_simulation import photographed, simulate, simulate_frame
 from s4token.synthetic import ROOM_KINDS, room, single, tabletop
-from s4token.types import Groups, PointCloud, Scan
+from s4token.types import UNITS, Groups, PointCloud, Scan
 
 HOME = ("living", "bedroom", "kitchen", "bathroom", "office", "corridor")
 """Kinds of room that make up a flat."""
 COUNTS = (256, 512, 1024)
 """Tokens of a scene, in turn: so that tokens are at home on coarse and on fine partitions."""
-FEWEST = 4000
-"""A crop that would leave fewer points is not made, a composed scan of fewer is taken anew."""
 ALONE = 4
 """One scene in so many is an object of the pack alone."""
 LEAST = 1000
 """A scan of one's own with fewer points is left out."""
+WHOLE = 10
+"""From so many scans on, a scene to measure with is of a scan that is not trained on."""
 
 _ARRAYS = ("samples", "shape", "centers")
 
@@ -69,28 +71,71 @@ class Bank:
     seed: int = 0
     metres_per_unit: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.data is None and self.metres_per_unit is not None:
+            raise ValueError("unit: composed rooms are in metres; leave it out, or name other data")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides scenes beside their number, JSON-ready."""
+        unit = next((n for n, m in UNITS.items() if m == self.metres_per_unit), None)
+        scans = None if self.data is None else len(self.data)
+        return {
+            "data": "rooms" if self.data is None else _absolute(self.data.spec),
+            "scans": scans,
+            "unit": unit or self.metres_per_unit,
+            "pack": self.pack and os.path.abspath(self.pack),
+            "labelled": [os.path.abspath(path) for path in self.scans],
+            "points": list(self.points),
+            "views": self.views,
+            "seed": self.seed,
+        }
+
     def path(self, number: int) -> Path:
         return self.folder / f"scene-{number:05d}.npz"
 
     def build(self, numbers: Sequence[int], progress=lambda iterable: iterable) -> None:
         """Make the scenes and tokens that are not there yet, each by a rename at the end.
 
-        A scan of ``data`` that cannot be used is named in a warning, and the scenes that would be
-        crops of it are not made. Raises ValueError when none can be used.
+        Damaged files are made anew, with a warning. A scan of ``data`` that cannot be used is
+        named in a warning, and the scenes that would be crops of it are not made. Raises
+        ValueError for no scenes or numbers below 0, when the bank holds scenes of other
+        settings, and when none of the scans can be used, or of those tried and there is no scene.
         """
+        if min(numbers, default=-1) < 0:
+            raise ValueError(
+                "scenes: there is none to make; --scenes must be at least 1, --part k/n needs k "
+                "from 1 to n, and n no more than the scenes"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
-        missing = [n for n in numbers if not self.path(n).is_file()]
+        settle(self.folder, self.settings)
+        missing = [n for n in numbers if not kept(self.path(n), "points")]
         named = training_objects(self.pack) if missing and self.pack else None
         scans = [read_scan(p) for p in self.scans] if missing else []
         unusable: dict[int, str] = {}
         for number in progress(numbers):
             path = self.path(number)
-            if not path.is_file():
+            if not kept(path, "points"):
                 scan, unit, views = self._made(number, named, scans, unusable)
                 if scan is None:
                     continue
-                _write(path, _pictures(scan, views) | {"metres_per_unit": np.array(unit)})
+                for tokenizer in TOKENIZATIONS:
+                    tokens_path(path, tokenizer).unlink(missing_ok=True)
+                write_arrays(path, _pictures(scan, views) | {"metres_per_unit": np.array(unit)})
             add_tokens(path)
+        if self.data is not None and unusable:
+            self._some_use(self.data, unusable)
+
+    def _some_use(self, data: Scans, unusable: dict[int, str]) -> None:
+        """Raise ValueError when no scan can be used, or none was and the bank is empty."""
+        tried, error = len(unusable), list(unusable.values())[-1]
+        if tried == len(data):
+            raise ValueError(f"{data.spec}: none of its {tried:,} scans can be used; {error}")
+        if not any(self.folder.glob("scene-*.npz")):
+            raise ValueError(
+                f"{data.spec}: no scene was made: none of the {tried:,} scans tried, of "
+                f"{len(data):,}, can be used; {error}"
+            )
 
     def _made(
         self,
@@ -122,16 +167,12 @@ class Bank:
         except (ValueError, OSError, ImportError) as error:
             unusable[index] = str(error)
             _log.warning("left out: %s", error)
-            if len(unusable) == len(data):
-                raise ValueError(
-                    f"{data.spec}: none of its {len(data):,} scans can be used; {error}"
-                ) from error
             return None
         rng = np.random.default_rng([self.seed, number])
         points = int(np.exp(rng.uniform(*np.log(self.points))))
         share = float(np.exp(rng.uniform(np.log(min(1.0, FEWEST / len(scan.cloud))), 0)))
-        near = _nearest(_upright(scan), rng, max(LEAST, round(share * len(scan.cloud))))
-        scan = _partial(_thin(near, rng, points), rng)
+        near = nearest(upright(scan), rng, max(LEAST, round(share * len(scan.cloud))))
+        scan = partial(thinned(near, rng, points), rng)
         return Scan(scan.name, yaw(scan.cloud, rng), scan.labels, scan.classes)
 
     def _scan(self, number: int, named: list[Named] | None, scans: list[Scan]) -> Scan:
@@ -141,7 +182,7 @@ class Bank:
         scan = self._taken(rng, points, named, scans)
         while len(scan.cloud) < min(FEWEST, points // 2):
             scan = self._taken(rng, points, named, scans)
-        scan = _partial(_thin(scan, rng, points), rng)
+        scan = partial(thinned(scan, rng, points), rng)
         return Scan(scan.name, yaw(scan.cloud, rng), scan.labels, scan.classes)
 
     def _taken(
@@ -154,7 +195,7 @@ class Bank:
         """Compose one scan of about so many points: as a model is, or as a depth camera saw it."""
         fate = rng.random()
         if scans and fate < 0.1:
-            return _nearest(scans[rng.integers(len(scans))], rng, points)
+            return nearest(scans[rng.integers(len(scans))], rng, points)
         if fate < 0.35:
             return _flat(rng, points, named)
         if fate < 0.45:
@@ -164,6 +205,25 @@ class Bank:
         # Much of a room is behind or inside things, or never looked at.
         dense = _room(rng, min(3 * points, 250_000), named)
         return simulate(dense, rng, points=points) if rng.random() < 0.75 else dense
+
+
+def part_numbers(scenes: int, part: str = "1/1") -> range:
+    """Return the numbers of the k-th of n parts of so many scenes, ``part`` being "k/n".
+
+    Raises ValueError naming the option that is wrong.
+    """
+    if scenes < 1:
+        raise ValueError(f"--scenes: expected at least 1, got {scenes}")
+    k, slash, n = part.partition("/")
+    if not (slash and k.isdecimal() and n.isdecimal() and 1 <= int(k) <= int(n)):
+        raise ValueError(f"--part: expected k/n with k from 1 to n, as 2/8, got '{part}'")
+    return range(int(k) - 1, scenes, int(n))
+
+
+def _absolute(spec: str) -> str:
+    """Return ``NAME:ROOT``, or a path, with the folder that it stands for wherever one is."""
+    name, colon, root = spec.partition(":")
+    return f"{name}:{os.path.abspath(root)}" if colon else os.path.abspath(spec)
 
 
 def _room(
@@ -202,32 +262,6 @@ def _alone(thing: Named, rng: np.random.Generator) -> Scan:
     return Scan(thing.category, one, np.ones(len(one), np.int64), (thing.category,))
 
 
-def _select(scan: Scan, index: np.ndarray) -> Scan:
-    labels = None if scan.labels is None else scan.labels[index]
-    return Scan(scan.name, scan.cloud.select(index), labels, scan.classes)
-
-
-def _thin(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
-    if len(scan.cloud) <= points:
-        return scan
-    return _select(scan, np.sort(rng.permutation(len(scan.cloud))[:points]))
-
-
-def _nearest(scan: Scan, rng: np.random.Generator, points: int) -> Scan:
-    """Return the points nearest to a random one, in plan."""
-    plan = scan.cloud.points[:, :2]
-    distance = ((plan - plan[rng.integers(len(plan))]) ** 2).sum(axis=1)
-    keep = np.argpartition(distance, min(points, len(plan) - 1))[:points]
-    return _select(scan, np.sort(keep))
-
-
-def _upright(scan: Scan) -> Scan:
-    """Return the scan with z up and its middle at the origin."""
-    cloud = scan.cloud
-    points = (cloud.points - cloud.points.mean(axis=0)) @ rotation_to_z(cloud.up).T
-    return Scan(scan.name, PointCloud(points, cloud.colors), scan.labels, scan.classes)
-
-
 def _flat(rng: np.random.Generator, points: int, named: list[Named] | None) -> Scan:
     """Return two to six rooms side by side in two rows, most often as clean as a model."""
     scanned = rng.random() < 0.35
@@ -244,7 +278,7 @@ def _flat(rng: np.random.Generator, points: int, named: list[Named] | None) -> S
         row = int(np.argmin(ends))
         at = np.array([ends[row], 0.0 if row else -extent[1], 0.0]) - corner
         ends[row] += extent[0] + rng.uniform(0, 0.2)
-        part = _thin(one, rng, int(count))
+        part = thinned(one, rng, int(count))
         parts.append((part.cloud.points + at.astype(np.float32), part))
     classes = tuple(sorted({c for r in rooms for c in r.classes}))
     number = {c: i + 1 for i, c in enumerate(classes)}
@@ -253,33 +287,6 @@ def _flat(rng: np.random.Generator, points: int, named: list[Named] | None) -> S
     colors = np.concatenate([part.cloud.colors for _, part in parts])
     cloud = PointCloud(np.concatenate([p for p, _ in parts]), colors)
     return Scan("flat", cloud, np.concatenate(labels), classes)
-
-
-def _partial(scan: Scan, rng: np.random.Generator) -> Scan:
-    """Cut scans off as users do: below the ceiling, at a height, to a box, now and then both."""
-    fate = rng.random()
-    if fate < 0.25:
-        least, most = 0.8, 0.97
-    elif fate < 0.5:
-        least, most = 0.25, 0.7
-    else:
-        least, most = 1.0, 1.0
-    keep = np.arange(len(scan.cloud))
-    if most < 1:
-        keep = cut(scan.cloud, rng, least=least, most=most)
-    if rng.random() < 0.3:
-        keep = np.intersect1d(keep, box(scan.cloud, rng))
-    return _select(scan, keep) if len(keep) >= FEWEST else scan
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}.npz")
-    try:
-        np.savez(temporary, allow_pickle=False, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _pictures(scan: Scan, views: int) -> dict[str, np.ndarray]:
@@ -323,17 +330,23 @@ def finished_scenes(folder: Path) -> list[Path]:
 
 
 def held_scenes(paths: Sequence[Path], share: float) -> np.ndarray:
-    """Return a mask of the scenes to measure with; each by its number, whatever else there is."""
+    """Return a mask of the scenes to measure with; each by its number, whatever else there is.
+
+    Crops of ``WHOLE`` scans or more are held out by the scan, so that no scan is on both sides.
+    """
     numbers = [scene_number(path) for path in paths]
+    scans = settings_of(paths[0].parent).get("scans") if paths else None
+    if isinstance(scans, int) and scans >= WHOLE:
+        return split(scans, share, 1)[[number % scans for number in numbers]]
     return split(max(numbers, default=0) + 1, share, 1)[numbers]
 
 
 def add_tokens(path: Path) -> None:
-    """Group and describe a scene for every tokenizer whose file is not there."""
-    missing = [t for t in TOKENIZATIONS if not tokens_path(path, t).is_file()]
+    """Group and describe a scene for every tokenizer whose file is not there, or damaged."""
+    missing = [t for t in TOKENIZATIONS if not kept(tokens_path(path, t), "pitch")]
     if not missing:
         return
-    with np.load(path) as scene:
+    with opened(path) as scene:
         unit = float(scene.get("metres_per_unit", 1.0))
         colors = scene["colors"].astype(np.float32) / 255
         cloud = PointCloud(scene["points"], colors if scene.get("coloured", True) else None)
@@ -349,16 +362,13 @@ def add_tokens(path: Path) -> None:
             "centers": inputs.centers,
             "pitch": np.array(inputs.pitch * unit),
         }
-        _write(tokens_path(path, name), arrays)
+        write_arrays(tokens_path(path, name), arrays)
 
 
 def token_inputs(tokens: np.lib.npyio.NpzFile) -> TokenInputs:
     """Return the described groups in a tokenizer's file of a scene."""
     if "pitch" not in tokens:
-        raise ValueError(
-            "these tokens were described by an earlier version: delete the bank's folders of "
-            "tokens (superpoint, knn, radius) and run bank again"
-        )
+        raise ValueError("its tokens were described by an earlier version")
     samples, shape, centers = (tokens[f].astype(np.float32) for f in _ARRAYS)
     return TokenInputs(samples, shape, centers, float(tokens["pitch"]))
 

@@ -88,11 +88,18 @@ class Source:
 
     @classmethod
     def of(cls, entry: Scan | Scans, limit: int | None) -> Source:
+        """Return the source of an entry; raise ValueError when it has no labels or classes."""
         if isinstance(entry, Scans) and entry.split == "file":
             entry = entry[0]
         if isinstance(entry, Scan):
             scan = present_classes(entry)
             return cls(scan.name, "file", "segment", scan.classes, (), [scan], 1)
+        if entry.task == "segment" and not entry.classes:
+            truth_of(entry[0])
+            raise ValueError(
+                f"{entry.spec}: scans without a common list of classes; evaluate its labelled "
+                "files by name, each over its own classes"
+            )
         name = entry.spec.split(":")[0]
         chosen = entry.subset(limit)
         return cls(

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from s4token.bank import name_shares, token_inputs, tokens_path
+from s4token.bank_files import opened
 from s4token.datasets import Named
 from s4token.describe import TokenInputs
 from s4token.multiview import draw, splats
@@ -38,7 +39,7 @@ def bank_names(paths: Sequence[Path]) -> set[str]:
     """Return the names that occur in a bank's scenes."""
     out: set[str] = set()
     for path in paths:
-        with np.load(path) as scene:
+        with opened(path) as scene:
             out |= set(scene["classes"].tolist())
     return out
 
@@ -71,7 +72,7 @@ class Pictures:
 
 def named_pictures(path: Path, ids: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """Read a scene's pictures for ``Pictures``; names that ``ids`` does not number are none."""
-    with np.load(path) as scene:
+    with opened(path) as scene:
         table = np.array([0] + [ids.get(c, -1) + 1 for c in scene["classes"].tolist()], np.int16)
         # One more at the end, for pixels that show no point.
         labels = np.append(table[scene["labels"]], np.int16(0))[scene["pixel_points"]]
@@ -186,13 +187,15 @@ def named_tokens(path: Path, tokenizer: str, ids: Mapping[str, int]) -> NamedTok
 
     Names that are not in it count as none. Without ids no label is read and nothing has a name.
     """
-    with np.load(tokens_path(path, tokenizer)) as tokens:
+    classes, labels = [], np.zeros(0, np.uint16)
+    if ids:
+        with opened(path) as scene:
+            classes, labels = scene["classes"].tolist(), scene["labels"]
+    with opened(tokens_path(path, tokenizer)) as tokens:
         share = np.zeros((len(tokens["offsets"]) - 1, len(ids)), np.float32)
-        if ids:
-            with np.load(path) as scene:
-                classes = scene["classes"].tolist()
-                found = name_shares(tokens, scene["labels"], len(classes))
-            known = [number for number, name in enumerate(classes) if name in ids]
+        known = [number for number, name in enumerate(classes) if name in ids]
+        if known:
+            found = name_shares(tokens, labels, len(classes))
             share[:, [ids[classes[number]] for number in known]] = found[:, known]
         return NamedTokens(token_inputs(tokens), share, np.diff(tokens["offsets"]))
 

@@ -63,6 +63,22 @@ def _stated(name: str, shots: int | None, fitted: Sequence[Head], train: Sequenc
     }
 
 
+def _say_few(
+    labels: Int[np.ndarray, "n"], classes: Sequence[str], probing: Probing, what: str
+) -> None:
+    """Name classes with fewer examples than shots, and those without any, in warnings."""
+    most = max((shots for shots in probing.shots if shots), default=1)
+    counts = list(zip(classes, np.bincount(labels, minlength=len(classes)).tolist(), strict=True))
+    if few := [f"{name} ({count})" for name, count in counts if 0 < count < most]:
+        _log.warning("%s: fewer than %d examples, all are taken: %s", what, most, _some(few))
+    if none := [name for name, count in counts if not count]:
+        _log.warning("%s: no example, never answered: %s", what, _some(none))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
 def probe_objects(
     model: S4Token,
     data: Sequence[Scans],
@@ -107,6 +123,7 @@ def probed(
     known = labels >= 0
     if not known.any():
         raise ValueError(f"train: no shape of a category of {shapes.scans.spec} to learn from")
+    _say_few(labels[known], classes, probing, "shapes")
     fits: dict[Setting, dict[tuple[str, int | None], list[Head]]] = {}
     for setting, features in shapes.features.items():
         plain, weights = setting.plain, variant(model, setting.tokenizer, setting.normalise)[3]
@@ -234,6 +251,7 @@ def probe_scans(
         number = {name: i for i, name in enumerate(source.classes)}
         for how, some in itertools.groupby(chosen, lambda s: s.plain):
             tokens = _learnt(model, train, settings, how, number)
+            _say_few(tokens.labels, source.classes, probing, f"{how.tokenizer} tokens")
             fitted = probing(tokens.features, tokens.labels, len(number))
             for setting in some:
                 for row in _tested(model, source, settings, setting, fitted, train, tokens):

@@ -364,7 +364,10 @@ def load(
             f"({wanted['sha256'][:12]}), but the loaded CLIP is {clip.name}:{clip.tag} "
             f"({clip.identity.sha256[:12]}); use that CLIP or train again against this one"
         )
-    tokenizations = {k: _tokenization(k, v) for k, v in header["tokenizers"].items()}
+    try:
+        tokenizations = {k: _tokenization(k, v) for k, v in header["tokenizers"].items()}
+    except (KeyError, TypeError):
+        raise ValueError(f"{path}: its header describes tokenizers that are not known") from None
     recipe = header.get("recipe", {})
     model = S4Token(clip, tokenizations, source=path.name, recipe=recipe)
     checkpoint.load_into(model.learned, state, source=str(path))

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import numpy as np
 from jaxtyping import Float
 
+from s4token.datasets.scans import explained
 from s4token.vocabulary import ATTRIBUTES, ROOMS, normalised, pick, things
 
 COMPOSED = 80_000
@@ -42,7 +44,7 @@ class Corpus:
 def read_corpus(folder: str | Path) -> Corpus:
     """Read the four files of a text data folder.
 
-    Raises FileNotFoundError naming the file that is missing.
+    Raises FileNotFoundError or ValueError naming the file that is missing or damaged.
     """
     folder = Path(folder)
     files = {
@@ -54,13 +56,22 @@ def read_corpus(folder: str | Path) -> Corpus:
     for file in files.values():
         if not (folder / file).is_file():
             raise FileNotFoundError(f"{folder / file}: missing; give the folder of the text data")
-    with np.load(folder / files["names"], allow_pickle=False) as table:
+    paths = {key: folder / file for key, file in files.items()}
+    # Opened first: of a cut-off file np.load leaves its own handle open.
+    with (
+        explained(paths["names"]),
+        paths["names"].open("rb") as file,
+        np.load(file, allow_pickle=False) as table,
+    ):
         names, tables = table["names"].tolist(), table["tables"].tolist()
         vectors = unit_rows(_repaired(table["vectors"].astype(np.float64), names, tables))
-    with gzip.open(folder / files["wordnet"], "rt", encoding="utf-8") as stream:
-        wordnet = json.load(stream)
-    read = lambda key: json.loads((folder / files[key]).read_text(encoding="utf-8"))  # noqa: E731
-    return Corpus(tuple(names), vectors, read("categories"), read("lvis"), wordnet)
+    with explained(paths["wordnet"]):
+        wordnet = json.loads(gzip.decompress(paths["wordnet"].read_bytes()))
+    read = {}
+    for key in ("categories", "lvis"):
+        with explained(paths[key]):
+            read[key] = json.loads(paths[key].read_text(encoding="utf-8"))
+    return Corpus(tuple(names), vectors, read["categories"], read["lvis"], wordnet)
 
 
 def _repaired(vectors: np.ndarray, names: list[str], tables: list[str]) -> np.ndarray:
@@ -211,7 +222,9 @@ def sentence_features(
 
 
 def _read_features(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
+    if not is_zipfile(path):
+        raise ValueError(f"{path}: no npz file of sentence features, or cut off; name another")
+    with explained(path), np.load(path, allow_pickle=False) as file:
         phrases = bytes(file["phrases"]).decode("utf-8").split("\n")
         return dict(zip(phrases, file["features"], strict=True))
 

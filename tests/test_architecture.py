@@ -24,11 +24,11 @@ LAYERS = (
     "datasets.packs datasets.s3dis datasets.scannet datasets.scannet200 datasets.scanobjectnn "
     "datasets.scans datasets.semantickitti datasets.shapenetpart describe label_files propagation "
     "scatter size tokenizer",
-    "appliances arrangements augment catalog clutter decoration electronics fixtures furnishing "
-    "furniture grouping household io las materials merging meshes openings pcd photographs ply "
-    "render scan_defects scan_simulation seating shapes shells storage superpoints synthetic "
-    "tables tableware",
-    "checkpoint compiling geometry labelling metrics moments text_store",
+    "appliances arrangements augment catalog clutter crops decoration electronics fixtures "
+    "furnishing furniture grouping household io las materials merging meshes openings pcd "
+    "photographs ply render scan_defects scan_simulation seating shapes shells storage superpoints "
+    "synthetic tables tableware",
+    "bank_files checkpoint compiling geometry labelling metrics moments text_store",
     "types version",
 )
 LEVEL = {name: level for level, row in enumerate(reversed(LAYERS)) for name in row.split()}

