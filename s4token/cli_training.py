@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 import os
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,14 +35,6 @@ _weight = _number(float, 0, "a weight of 0 or more")
 _above_zero = _number(float, sys.float_info.min, "a number above 0")
 
 
-def _part(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    part, parts = map(int, found.groups()) if found else (0, 0)
-    if not 1 <= part <= parts:
-        raise argparse.ArgumentTypeError(f"expected k/n with k from 1 to n, as in 1/4, got {text}")
-    return part, parts
-
-
 def training_verbs(verb: Any) -> None:
     """Add the verbs that make scenes and weights."""
     sub = verb("bank", _bank, "make training scenes")
@@ -51,8 +42,8 @@ def training_verbs(verb: Any) -> None:
     _data_option(sub)
     sub.add_argument("--pack", type=Path, help="objects.npz of named objects to mix in")
     sub.add_argument("--scans", type=Path, nargs="*", default=(), help="labelled training scans")
-    sub.add_argument("--scenes", type=_at_least_one, default=600)
-    sub.add_argument("--part", type=_part, default="1/1", help="k/n: build the k-th of n parts")
+    sub.add_argument("--scenes", type=int, default=600)
+    sub.add_argument("--part", default="1/1", help="k/n: build the k-th of n parts")
 
     _small_clip_verbs(verb)
 
@@ -140,14 +131,14 @@ def _bar(label: str) -> Any:
 
 
 def _bank(options: argparse.Namespace) -> None:
-    from s4token.bank import Bank
+    from s4token.bank import Bank, part_numbers
 
-    part, parts = options.part
+    numbers = part_numbers(options.scenes, options.part)
     unit = UNITS.get(options.unit)
     bank = Bank(
         options.out, options.pack, tuple(options.scans), _data(options), metres_per_unit=unit
     )
-    bank.build(range(part - 1, options.scenes, parts), _bar(f"scenes {part}/{parts}"))
+    bank.build(numbers, _bar(f"scenes {options.part}"))
 
 
 def _data(options: argparse.Namespace) -> Any:
@@ -232,7 +223,8 @@ def _pretrain(options: argparse.Namespace) -> None:
     if options.data:
         made = Bank(bank, data=_data(options), metres_per_unit=UNITS.get(options.unit))
         rank, world = processes()
-        made.build(range(rank, options.scenes, world), _bar("scenes"))
+        if own := range(rank, options.scenes, world):
+            made.build(own, _bar("scenes"))
         wait_for_all()
     metrics = pretrain_all(
         options.clip,

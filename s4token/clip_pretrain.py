@@ -28,6 +28,7 @@ from s4token.backbone import (
     small_tokenizer,
 )
 from s4token.bank import finished_scenes, held_scenes
+from s4token.checkpoint import Saving
 from s4token.clip_batches import (
     NamedTokens,
     Objects,
@@ -302,13 +303,12 @@ def _save(
 ) -> None:
     clip = trainer.clip
     recipe = {k: v for k, v in asdict(config).items() if k not in _PATHS}
-    header: dict[str, Any] = {
+    tower = {
         "open_clip": _architecture(config.text, config.go_on),
         "recipe": recipe,
         "metrics": metrics,
         "text_tower": _text_recipe(config.text),
     }
-    checkpoint.save(out, clip.clip.state_dict(), kind="clip", header=header)
     learned = {"label_free": False, "objectives": ["alignment"], "knows_metres": knows_metres}
     header = {
         "clip": ClipIdentity(clip.name, out.name, clip.identity.sha256).as_dict(),
@@ -316,7 +316,10 @@ def _save(
         "recipe": recipe | learned,
     }
     state = trainer.tokenizers.state_dict()
-    checkpoint.save(tokenizers_path(out), state, kind="tokenizers", header=header)
+    checkpoint.save_all(
+        Saving(out, clip.clip.state_dict(), "clip", tower),
+        Saving(tokenizers_path(out), state, "tokenizers", header),
+    )
 
 
 _PATHS = ("bank", "pack", "text")

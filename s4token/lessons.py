@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from s4token.backbone import FrozenCLIP
 from s4token.bank import scene_groups, tokens_path
+from s4token.bank_files import opened, write_arrays
 from s4token.clip_batches import NamedTokens, named_tokens
 from s4token.model import TOKENIZATIONS
 from s4token.multiview import cameras_for, draw, lift, pool, strided
@@ -45,30 +45,26 @@ def teach(
     folder = folder / clip.identity.sha256[:12]
     folder.mkdir(parents=True, exist_ok=True)
     for path in progress([p for p in paths[rank::world] if not _taught(folder / p.name, p)]):
-        with np.load(path) as scene:
+        with opened(path) as scene:
             total, shown = lift(clip, *_views(clip, scene))
             points = len(scene["points"])
         out: dict[str, Any] = {"of": _checksums(path)}
         for name in TOKENIZATIONS:
-            with np.load(tokens_path(path, name)) as tokens:
+            with opened(tokens_path(path, name)) as tokens:
                 features, seen = pool(total, shown, scene_groups(tokens, points))
             out[f"{name}.features"] = features.astype(np.float16)
             out[f"{name}.seen"] = seen
-        temporary = folder / f".{os.getpid()}.npz"
-        try:
-            np.savez(temporary, **out)
-            os.replace(temporary, folder / path.name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_arrays(folder / path.name, out)
     wait_for_all()
     return [folder / p.name for p in paths]
 
 
 def _taught(answer: Path, path: Path) -> bool:
     """Return whether an answer is of a scene and its tokens as they are now."""
+    wanted = _checksums(path)
     try:
         with np.load(answer) as found:
-            return np.array_equal(found.get("of", ()), _checksums(path))
+            return np.array_equal(found.get("of", ()), wanted)
     except (FileNotFoundError, zipfile.BadZipFile, EOFError, ValueError):
         return False
 

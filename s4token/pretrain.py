@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from s4token import checkpoint
 from s4token.backbone import FrozenCLIP
 from s4token.bank import held_scenes, scene_count, tokens_path
+from s4token.bank_files import opened
 from s4token.checkpoint import weights_sha256
 from s4token.clip_batches import bank_names, named_tokens
 from s4token.clip_pretrain import name_vectors
@@ -269,7 +270,7 @@ def _knows_metres(config: PretrainConfig, paths: Sequence[Path], tokenizers: Seq
     """Return whether anything was there to learn sizes in metres from: here, or at the start."""
     if config.start and checkpoint.read_header(config.start).get("recipe", {}).get("knows_metres"):
         return True
-    with np.load(tokens_path(paths[0], tokenizers[0])) as tokens:
+    with opened(tokens_path(paths[0], tokenizers[0])) as tokens:
         return bool(np.isfinite(tokens["pitch"]))
 
 

@@ -282,7 +282,10 @@ def train_text_tower(
             student, target, bank, kl_weight=config.kl_weight, temperature=config.temperature
         )
 
-    Loop(folder, config.steps, config.lr).run(clip, optimizer, step, progress)
+    files = ("data", "sentences", "held_out", "start")
+    settings = {k: v for k, v in asdict(config).items() if k not in files}
+    settings["start"] = Path(config.start).name
+    Loop(folder, config.steps, config.lr, settings).run(clip, optimizer, step, progress)
     return clip.eval()
 
 

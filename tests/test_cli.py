@@ -276,6 +276,31 @@ def test_probes_of_scans_and_shapes(tmp_path, capsys):
     assert "tested on as well" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (["pretrain", "--steps", "0"], "--steps: expected a whole number of at least 1, got 0"),
+        (["pretrain", "--batch", "x"], "--batch: expected a whole number"),
+        (["pretrain", "--seed", "-1"], "--seed: expected a whole number of at least 0"),
+        (["pretrain", "--seed", "9" * 30], "--seed: expected"),
+        (["pretrain", "--lr", "nan"], "--lr: expected a number above 0, got nan"),
+        (["pretrain", "--masked", "inf"], "--masked: expected a weight of 0 or more"),
+        (["pretrain", "--threads", "-1"], "--threads: expected"),
+    ],
+)
+def test_options_of_trainings_that_make_no_sense(tmp_path, capsys, verb, said):
+    with pytest.raises(SystemExit) as ended:
+        main([*verb, "--out", str(tmp_path / "o")])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_training(tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    for verb in (["pretrain", "--bank", "x"], ["pretrain-text", "--data", "x"]):
+        assert main([*verb, "--out", str(tmp_path / "folder")]) == 2
+        assert "folder is a folder; give a file name" in capsys.readouterr().err
+
+
 def test_segment_by_photographs(scan, tmp_path, capsys):
     path, cloud = scan
     cameras = [replace(c, fov=60.0) for c in cameras_for(cloud, 3, size=64)]
