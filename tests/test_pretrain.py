@@ -465,22 +465,20 @@ def test_a_recipe_that_makes_no_sense_is_refused(settings, said):
 
 def test_a_bank_must_hold_scenes_to_learn_and_to_measure_with(built, tmp_path):
     folder, bank = built
-    for share in (0.0, 1.0):
-        config = ClipPretrainConfig(
-            str(bank.folder),
-            str(folder / "pack.npz"),
-            str(folder / "text.safetensors"),
-            held_out=share,
-        )
-        with pytest.raises(ValueError, match="of its 3 scenes are to measure with"):
-            pretrain_clip(config, tmp_path / "o.safetensors", folder=tmp_path / "work")
+    without = tmp_path / "bank"  # its first scene is the one to measure with
+    shutil.copytree(bank.folder, without)
+    (without / bank.path(0).name).unlink()
+    out = tmp_path / "o.safetensors"
+    text = str(folder / "text.safetensors")
+    config = ClipPretrainConfig(str(without), str(folder / "pack.npz"), text, steps=1)
+    with pytest.raises(ValueError, match="0 of its 2 scenes are to measure with"):
+        pretrain_clip(config, out, folder=tmp_path / "work")
+    with pytest.raises(ValueError, match="2 of its 2 scenes are to measure with"):
+        pretrain_clip(replace(config, held_out=1.0), out, folder=tmp_path / "work")
     tokenizers = write_pair(tmp_path, 0)
     with pytest.raises(ValueError, match="is no small CLIP"):
-        pretrain_clip(
-            replace(config, held_out=0.3, text=str(tokenizers), go_on=True),
-            tmp_path / "o.safetensors",
-            folder=tmp_path / "work",
-        )
+        config = replace(config, bank=str(bank.folder), text=str(tokenizers), go_on=True)
+        pretrain_clip(config, out, folder=tmp_path / "work")
 
 
 def blank_clip() -> FrozenCLIP:
