@@ -90,14 +90,19 @@ class Visit:
         return self.page.evaluate(script, canvas)
 
     def redrawn(self, act: Callable[[], object], canvas: str = CANVAS) -> None:
-        """Do something and wait until a new scene is on the screen."""
-        # By identity: Gradio takes a mark on the scene for a change and shows it once more.
-        self.page.evaluate("n => { window.before = window.s4.viewers[n]?.scene; }", canvas)
+        """Do something and wait until a new scene is on the screen.
+
+        A mark on the old scene tells it from the next. Gradio takes it for a change and shows the
+        scene anew, as soon as a long event says what it does; so a busy line is waited for, too.
+        """
+        mark = "n => { const v = window.s4.viewers[n]; if (v && v.scene) v.scene.old = 1; }"
+        self.page.evaluate(mark, canvas)
         act()
         self.page.wait_for_function(
             """name => {
-                const scene = window.s4.viewers[name]?.scene;
-                return scene && scene !== window.before;
+                const viewer = window.s4.viewers[name];
+                const busy = "#s4-status .s4-bar, #s4-compare-status .s4-bar";
+                return viewer && viewer.scene && !viewer.scene.old && !document.querySelector(busy);
             }""",
             arg=canvas,
         )
@@ -110,11 +115,8 @@ class Visit:
         self.page.locator("#s4-caption").get_by_text(re.compile(f"^{name}:")).wait_for()
 
     def find(self, words: str) -> str:
-        """Ask for words; if they are those of before, for others first: the same is not redrawn."""
-        field = self.page.locator("#s4-prompts textarea")
-        if field.input_value() == words:
-            self.find(f"{words}\nzebra")
-        field.fill(words)
+        """Ask for words."""
+        self.page.locator("#s4-prompts textarea").fill(words)
         self.redrawn(self.page.locator("#s4-find").click)
         self.page.wait_for_function(
             """words => words.every(word => [...document.querySelectorAll("#s4-legend tbody th")]
