@@ -124,18 +124,6 @@ def _read(path: Path, up: str, unit: str | None = None) -> Any:
     return read(path).told(up=AXES[up], metres_per_unit=UNITS[unit] if unit else None)
 
 
-def _check_words(options: argparse.Namespace) -> None:
-    """Refuse words and thresholds that ``segment`` would refuse, before the scan is read."""
-    from s4token.segment import check_prompts, synonyms
-
-    asked = check_prompts(options.prompts), check_prompts(options.negatives, "negatives")
-    words, others = ({word for text in texts for word in synonyms(text)} for texts in asked)
-    if both := words & others:
-        raise ValueError(f"negatives: '{min(both)}' is also a prompt; leave one out")
-    if options.threshold is not None and not 0 <= options.threshold <= 1:
-        raise ValueError(f"threshold: expected a number in [0, 1], got {options.threshold}")
-
-
 def _check_out(scan: Path, out: Path) -> None:
     """Refuse folders, and the names of the scan's own labels, in place of OUT and its JSON."""
     beside = out.with_suffix(".json")
@@ -160,12 +148,13 @@ def _check_out(scan: Path, out: Path) -> None:
 def _segment(options: argparse.Namespace) -> None:
     from s4token.io import write
     from s4token.multiview import VIEWS, encode_views
-    from s4token.segment import THRESHOLD, segment
+    from s4token.segment import THRESHOLD, check_question, segment
     from s4token.spelling import misspelt
 
     writable(options.out, ".ply")
     _check_out(options.scan, options.out)
-    _check_words(options)
+    threshold = THRESHOLD if options.threshold is None else options.threshold
+    check_question(options.prompts, options.negatives, threshold)
     for word, near in misspelt([*options.prompts, *options.negatives]).items():
         print(f"note: {word}: did you mean {near}? It is asked as it stands", file=sys.stderr)
     cloud = _read(options.scan, options.up, options.unit)
@@ -200,7 +189,6 @@ def _segment(options: argparse.Namespace) -> None:
     if encoding.size_text and not options.unit:
         said = f"{encoding.size_text}; --unit says the file's unit"
         print(f"note: the scan is {said}", file=sys.stderr)
-    threshold = THRESHOLD if options.threshold is None else options.threshold
     result = segment(
         model, encoding, options.prompts, negatives=options.negatives, threshold=threshold
     )

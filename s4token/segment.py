@@ -59,6 +59,23 @@ def check_prompts(prompts: Sequence[str], field: str = "prompts") -> tuple[str, 
     return clean
 
 
+def check_question(
+    prompts: Sequence[str], negatives: Sequence[str], threshold: float | Sequence[float]
+) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
+    """Return prompts and negatives without surplus blanks, and a threshold for each prompt.
+
+    Raises ValueError naming the argument that is wrong.
+    """
+    prompts = check_prompts(prompts)
+    negatives = check_prompts(negatives, "negatives")
+    if not prompts:
+        raise ValueError("prompts: none given; type at least one word")
+    both = {w for n in negatives for w in synonyms(n)} & {w for p in prompts for w in synonyms(p)}
+    if both:
+        raise ValueError(f"negatives: '{min(both)}' is also a prompt; leave one out")
+    return prompts, negatives, _thresholds(threshold, len(prompts))
+
+
 def text_features(
     model: TextModel, prompts: Sequence[str], templates: Sequence[str] = TEMPLATES
 ) -> Float[np.ndarray, "C E"]:
@@ -91,14 +108,7 @@ def segment(
     temperature: divides cosines before the softmax over prompts, negatives and background words.
     Raises ValueError naming the argument that is wrong.
     """
-    prompts = check_prompts(prompts)
-    negatives = check_prompts(negatives, "negatives")
-    if not prompts:
-        raise ValueError("prompts: none given; type at least one word")
-    both = {w for n in negatives for w in synonyms(n)} & {w for p in prompts for w in synonyms(p)}
-    if both:
-        raise ValueError(f"negatives: '{min(both)}' is also a prompt; leave one out")
-    least = _thresholds(threshold, len(prompts))
+    prompts, negatives, least = check_question(prompts, negatives, threshold)
     if not temperature > 0:
         raise ValueError(f"temperature: expected a number > 0, got {temperature}")
     if not templates or any(t.count("{}") != 1 for t in templates):
